@@ -1,0 +1,60 @@
+// Package fault gives an error a code that programs can act on and a text that people can.
+//
+// A room states what it found with New or Wrap; each level above adds only what it knows with fmt.Errorf and %w. Code finds the
+// code again through any number of wrappers, and cmd/wf alone turns codes into exit status.
+//
+// Text that comes out of a file is hostile until it has passed through Quote: terminals obey escape bytes and logs obey newlines.
+package fault
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"unicode/utf8"
+)
+
+// maxQuoted is how many bytes of a file's own text an error shows.
+const maxQuoted = 64
+
+// Error is a problem with a code, such as GGUF_TRUNCATED. The codes are listed in docs/errors.md.
+type Error struct {
+	code string
+	text string
+	err  error
+}
+
+// New makes an error whose text is format and args. The verb %w keeps the cause reachable.
+func New(code, format string, args ...any) error {
+	err := fmt.Errorf(format, args...)
+	return &Error{code: code, text: err.Error(), err: errors.Unwrap(err)}
+}
+
+// Error returns the sentence; whoever prints it appends the code.
+func (e *Error) Error() string { return e.text }
+
+// Code returns the upper-case code.
+func (e *Error) Code() string { return e.code }
+
+// Unwrap returns the cause, or nil.
+func (e *Error) Unwrap() error { return e.err }
+
+// Code returns the code of the outermost coded error in err's tree, or "" if there is none.
+func Code(err error) string {
+	var coded interface{ Code() string }
+	if errors.As(err, &coded) {
+		return coded.Code()
+	}
+	return ""
+}
+
+// Quote returns text from a file in double quotes, escaped, and cut to 64 bytes with its full length named.
+func Quote(text string) string {
+	if len(text) <= maxQuoted {
+		return strconv.QuoteToASCII(text)
+	}
+	cut := maxQuoted
+	for cut > maxQuoted-utf8.UTFMax && !utf8.RuneStart(text[cut]) {
+		cut--
+	}
+	return fmt.Sprintf("%s... (%d bytes)", strconv.QuoteToASCII(text[:cut]), len(text))
+}
