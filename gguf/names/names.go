@@ -12,6 +12,8 @@ const (
 	Name                = "general.name"
 	FileType            = "general.file_type"
 	QuantizationVersion = "general.quantization_version"
+	Alignment           = "general.alignment" // of the data section and of every tensor; absent: 32
+	SplitCount          = "split.count"       // how many files a split model has
 )
 
 // Keys of the model's shape: each stands behind the architecture and a dot, as Arch joins them.
