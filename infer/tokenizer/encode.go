@@ -1,0 +1,158 @@
+package tokenizer
+
+import (
+	"slices"
+	"unicode/utf8"
+
+	"github.com/wrinklefree/wf/gguf/names"
+	"github.com/wrinklefree/wf/infer/tokenizer/template"
+)
+
+// EncodeOptions: the zero value is plain text without bos.
+type EncodeOptions struct {
+	Special bool // texts of control tokens become those tokens (raw prompts); the mask token never does
+	AddBOS  bool // add bos and eos where the file's add_bos_token and add_eos_token say so
+}
+
+// Encode returns the ids of text, which may be any bytes. It takes time linear in the text but for a factor log n in one unbroken piece.
+func (t *Tokenizer) Encode(text string, o EncodeOptions) []int32 {
+	whole := template.Text{String: text}
+	if !o.Special {
+		whole.Tainted = []template.Span{{Start: 0, End: len(text)}}
+	}
+	var ids []int32
+	if o.AddBOS && t.addBOS {
+		ids = append(ids, t.bos)
+	}
+	ids = t.encode(ids, whole)
+	if o.AddBOS && t.addEOS {
+		ids = append(ids, t.eos)
+	}
+	return ids
+}
+
+// encode appends the ids of a text in which control tokens are recognised only outside of the tainted spans. What lies between two added
+// tokens is one text whatever its taint, as it is to a program that does not know of taint.
+func (t *Tokenizer) encode(ids []int32, text template.Text) []int32 {
+	m := merger{merges: t.merges}
+	s, tainted := text.String, text.Tainted
+	start := 0
+	for at := 0; at < len(s); {
+		for len(tainted) > 0 && tainted[0].End <= at {
+			tainted = tainted[1:]
+		}
+		trusted := len(s) // how far control tokens may reach
+		if len(tainted) > 0 {
+			trusted = max(tainted[0].Start, at)
+		}
+		id, size := t.added.longest(s[at:], func(id int32, size int) bool {
+			return t.kinds[id] == names.TokenUserDefined || at+size <= trusted
+		})
+		if size == 0 {
+			at++
+			continue
+		}
+		ids = t.encodePlain(ids, &m, s[start:at])
+		ids = append(ids, id)
+		at += size
+		start = at
+	}
+	return t.encodePlain(ids, &m, s[start:])
+}
+
+// encodePlain appends the ids of a text without added tokens.
+func (t *Tokenizer) encodePlain(ids []int32, m *merger, text string) []int32 {
+	var letters []byte
+	split(t.cuts, text, func(piece string) {
+		if t.ignoreMerges {
+			letters = appendLetters(letters[:0], piece)
+			if id, ok := t.ids[string(letters)]; ok && t.mergeable(id) {
+				ids = append(ids, id)
+				return
+			}
+		}
+		m.ids = m.ids[:0]
+		for i := range len(piece) {
+			m.ids = append(m.ids, t.byteIDs[piece[i]])
+		}
+		m.run(func(id int32) {
+			if id < 0 {
+				id = t.unknown
+			}
+			if id != none {
+				ids = append(ids, id)
+			}
+		})
+	})
+	return ids
+}
+
+// Decode returns the text of ids. Control tokens and whatever else is not text are left out unless special; so are ids outside the
+// vocabulary. The text is the bytes that the ids stand for: it is valid UTF-8 only if they are.
+func (t *Tokenizer) Decode(ids []int32, special bool) string {
+	var text []byte
+	for _, id := range ids {
+		text = t.appendText(text, id, special)
+	}
+	return string(text)
+}
+
+// Text returns the bytes that an id stands for, "" for an id outside the vocabulary. A control token's is its name.
+func (t *Tokenizer) Text(id int32) string { return string(t.appendText(nil, id, true)) }
+
+func (t *Tokenizer) appendText(text []byte, id int32, special bool) []byte {
+	if !t.valid(id) {
+		return text
+	}
+	switch t.kinds[id] {
+	case names.TokenNormal:
+		return appendBytes(text, t.texts[id])
+	case names.TokenUserDefined:
+		return append(text, t.texts[id]...)
+	case names.TokenByte:
+		b, _ := parseByteToken(t.texts[id]) // checked when the vocabulary was read
+		return append(text, b)
+	}
+	if special {
+		text = append(text, t.texts[id]...)
+	}
+	return text
+}
+
+// Stream decodes id by id. What Push and Flush return, joined, is what Decode returns, and no character is ever cut in two: bytes that may be
+// the beginning of one wait for the rest.
+type Stream struct {
+	t       *Tokenizer
+	pending []byte
+}
+
+// NewStream begins a text.
+func (t *Tokenizer) NewStream() *Stream { return &Stream{t: t} }
+
+// Push returns the text that id completes.
+func (s *Stream) Push(id int32) string {
+	s.pending = s.t.appendText(s.pending, id, false)
+	return s.take(complete(s.pending))
+}
+
+// Flush returns the bytes of a character that never was completed.
+func (s *Stream) Flush() string { return s.take(len(s.pending)) }
+
+func (s *Stream) take(n int) string {
+	text := string(s.pending[:n])
+	s.pending = slices.Delete(s.pending, 0, n)
+	return text
+}
+
+// complete returns the length of text without a character at its end that has begun and could go on.
+func complete(text []byte) int {
+	for i := len(text) - 1; i >= 0 && i > len(text)-utf8.UTFMax; i-- {
+		if utf8.RuneStart(text[i]) {
+			if !utf8.FullRune(text[i:]) {
+				return i
+			}
+			break
+		}
+	}
+	return len(text)
+}

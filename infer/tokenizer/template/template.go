@@ -1,0 +1,3 @@
+package template
+
+type Template struct{}
