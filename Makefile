@@ -1,0 +1,44 @@
+# Everything here works on a machine with Go and a POSIX shell; .ci/run is what guards the main branch.
+GO ?= go
+export CGO_ENABLED = 0
+
+.PHONY: build install test check race purego arm64 bench generate fuzz eval clean
+
+build: ## build ./bin/wf, one static binary
+	$(GO) build -trimpath -ldflags "-s -w" -o bin/wf ./cmd/wf
+
+install: ## install wf into $GOBIN
+	$(GO) install -trimpath ./cmd/wf
+
+test: ## the tests, a few minutes on two cores
+	$(GO) test ./...
+
+check: ## everything that guards the main branch
+	.ci/run
+
+race: ## the race detector where goroutines meet (needs a C compiler)
+	CGO_ENABLED=1 WF_TEST_SLOWNESS=10 $(GO) test -race ./gguf/... ./convert/... ./quant/... ./infer/kernel ./infer
+
+purego: ## the tests without assembly
+	WF_TEST_SLOWNESS=5 $(GO) test -tags purego ./gguf/... ./quant/... ./infer/...
+
+arm64: ## kernels and unit tests of arm64 under emulation (needs qemu-user)
+	WF_TEST_SLOWNESS=20 GOARCH=arm64 $(GO) test -exec qemu-aarch64 ./gguf/... ./quant ./infer/kernel ./infer/tokenizer ./infer/diffusion ./infer
+
+bench: ## benchmarks of every room that has some
+	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+generate: ## everything that is made from something else: the embedded model, the command pages, the error list
+	$(GO) generate ./...
+
+FUZZTIME ?= 20s
+fuzz: ## every fuzz target for FUZZTIME
+	@set -e; $(GO) list ./... | while read -r p; do \
+	  for f in $$($(GO) test -list '^Fuzz' $$p | grep '^Fuzz' || true); do \
+	    echo "== $$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) $$p; done; done
+
+eval: ## accuracy of the demonstration model in every mode and type, and what goes wrong when it is mistreated
+	WF_EVAL=all $(GO) test ./cmd/wf -run 'TestEval|TestGotchas' -v -timeout 60m
+
+clean:
+	rm -rf bin

@@ -1,0 +1,165 @@
+package main
+
+import (
+	"bytes"
+	"flag"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+var update = flag.Bool("update", false, "rewrite what is generated instead of comparing it")
+
+//go:generate go test . -run TestGeneratedDocs -update
+
+const docs = "../../docs/"
+
+// TestGeneratedDocs holds docs/commands and docs/errors.md against the commands and codes they are made from.
+func TestGeneratedDocs(t *testing.T) {
+	want := map[string][]byte{"errors.md": errorsPage()}
+	root := newRootCmd(&environment{})
+	root.InitDefaultHelpCmd()
+	root.InitDefaultCompletionCmd()
+	for _, cmd := range root.Commands() {
+		if cmd.Runnable() && cmd.Name() != "help" {
+			want["commands/"+cmd.Name()+".md"] = commandPage(cmd)
+		}
+	}
+	for name, page := range want {
+		if *update {
+			if err := os.WriteFile(docs+name, page, 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		got, err := os.ReadFile(docs + name)
+		if err != nil || !bytes.Equal(got, page) {
+			t.Errorf("docs/%s is not what the commands say (%v): run make generate", name, err)
+		}
+	}
+	pages, err := filepath.Glob(docs + "commands/*.md")
+	if err != nil || len(pages) != len(want)-1 {
+		t.Errorf("docs/commands has %d pages for %d commands (%v)", len(pages), len(want)-1, err)
+	}
+}
+
+// commandPage is one command as Markdown: what it does, examples, flags.
+func commandPage(cmd *cobra.Command) []byte {
+	var b bytes.Buffer
+	fmt.Fprintf(&b, "# wf %s\n\n%s.\n\n    %s\n", cmd.Name(), cmd.Short, cmd.UseLine())
+	if cmd.Long != "" && cmd.Name() != "completion" {
+		fmt.Fprintf(&b, "\n%s\n", cmd.Long)
+	}
+	if cmd.Example != "" {
+		fmt.Fprintf(&b, "\n## Examples\n\n```sh\n%s\n```\n", regexp.MustCompile(`(?m)^  `).ReplaceAllString(cmd.Example, ""))
+	}
+	var rows bytes.Buffer
+	flags := func(f *pflag.Flag) {
+		if f.Hidden || f.Name == "help" {
+			return
+		}
+		kind, usage := pflag.UnquoteUsage(f)
+		name := "--" + f.Name
+		if f.Shorthand != "" {
+			name = "-" + f.Shorthand + ", " + name
+		}
+		fmt.Fprintf(&rows, "| `%s` | %s |\n", strings.TrimSpace(name+" "+kind), strings.ReplaceAll(usage, "|", `\|`))
+	}
+	cmd.NonInheritedFlags().VisitAll(flags)
+	cmd.InheritedFlags().VisitAll(flags)
+	if rows.Len() > 0 {
+		fmt.Fprintf(&b, "\n## Flags\n\n| flag | meaning |\n| --- | --- |\n%s", rows.String())
+	}
+	for _, sub := range cmd.Commands() {
+		fmt.Fprintf(&b, "\n`wf %s %s`: %s.\n", cmd.Name(), sub.Name(), sub.Short)
+	}
+	return b.Bytes()
+}
+
+func errorsPage() []byte {
+	var b bytes.Buffer
+	b.WriteString("# Errors and exit status\n\nAn error is one line on standard error: `wf: PATH: what is wrong [CODE]`. The exit status is the code's.\n\n")
+	b.WriteString("| status | meaning |\n| --- | --- |\n")
+	for _, s := range statusMeaning {
+		fmt.Fprintf(&b, "| %d | %s |\n", s.status, s.text)
+	}
+	b.WriteString("\n| code | status | meaning | what to do |\n| --- | --- | --- | --- |\n")
+	for _, f := range faultCodes {
+		fmt.Fprintf(&b, "| `%s` | %d | %s | %s |\n", f.code, f.status, f.means, f.remedy)
+	}
+	return b.Bytes()
+}
+
+// TestEveryCodeIsDocumented finds every code that a room can return (an upper-case string with an underscore or a known name, given to fault.New or
+// returned by a Code method) and asks for exactly one line in the table, and no line without a code.
+func TestEveryCodeIsDocumented(t *testing.T) {
+	table := map[string]int{}
+	for _, f := range faultCodes {
+		table[f.code]++
+		if table[f.code] > 1 {
+			t.Errorf("code %s stands twice in faults.go", f.code)
+		}
+		if f.means == "" || f.remedy == "" || f.status < exitUsage || f.status > exitBusy {
+			t.Errorf("code %s: the line is incomplete", f.code)
+		}
+	}
+	used := codesInSource(t)
+	for code, where := range used {
+		if table[code] == 0 {
+			t.Errorf("code %s (%s) is not in faults.go", code, where)
+		}
+	}
+	for code := range table {
+		if used[code] == "" {
+			t.Errorf("code %s is in faults.go, but no room returns it", code)
+		}
+	}
+}
+
+// isCode tells a code from other strings in the source.
+var isCode = regexp.MustCompile(`^[A-Z][A-Z0-9]*(_[A-Z0-9]+)+$|^USAGE$|^LOCKED$|^PERMISSION$`)
+
+// codesInSource lists the codes in the module's non-test files: string literals that look like one, where an error is made.
+func codesInSource(t *testing.T) map[string]string {
+	used := map[string]string{}
+	err := filepath.WalkDir("../..", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") || strings.HasSuffix(path, "cmd/wf/faults.go") ||
+			d.Name() == "faults.go" {
+			return err
+		}
+		set := token.NewFileSet()
+		file, err := parser.ParseFile(set, path, nil, parser.SkipObjectResolution)
+		if err != nil {
+			return err
+		}
+		ast.Inspect(file, func(n ast.Node) bool {
+			if lit, ok := n.(*ast.BasicLit); ok && lit.Kind == token.STRING {
+				if s, err := strconv.Unquote(lit.Value); err == nil && isCode.MatchString(s) && !notCodes[s] {
+					used[s] = set.Position(lit.Pos()).String()
+				}
+			}
+			return true
+		})
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return used
+}
+
+// notCodes are upper-case words that mean something else in this source: types, variables, opcodes.
+var notCodes = map[string]bool{
+	"I2_S": true, "TQ1_0": true, "TQ2_0": true, "Q8_0": true, "Q4_0": true, "Q6_K": true,
+	"WF_CONFIG": true, "WF_DEBUG": true, "MODEL_PATH": true, "NO_COLOR": true,
+}

@@ -1,0 +1,164 @@
+package main
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/wrinklefree/wf/gguf"
+)
+
+// optional is a flag that knows whether it was given, for values whose zero means something.
+type optional[T any] struct {
+	value *T
+	parse func(string) (T, error)
+	kind  string
+}
+
+func (o *optional[T]) Set(text string) error {
+	v, err := o.parse(text)
+	if err != nil {
+		return fmt.Errorf("wanted %s", o.kind)
+	}
+	o.value = &v
+	return nil
+}
+
+func (o *optional[T]) String() string {
+	if o.value == nil {
+		return ""
+	}
+	return fmt.Sprint(*o.value)
+}
+
+func (o *optional[T]) Type() string { return o.kind }
+
+func optionalFloat() optional[float32] {
+	return optional[float32]{kind: "number", parse: func(s string) (float32, error) {
+		v, err := strconv.ParseFloat(s, 32)
+		return float32(v), err
+	}}
+}
+
+func optionalSeed() optional[uint64] {
+	return optional[uint64]{kind: "seed", parse: func(s string) (uint64, error) { return strconv.ParseUint(s, 10, 64) }}
+}
+
+func optionalBool() optional[bool] {
+	return optional[bool]{kind: "true or false", parse: strconv.ParseBool}
+}
+
+// maskToken is --mask-token-id: an id, or none for a model that is to be treated as autoregressive.
+type maskToken struct {
+	id   *int32
+	none bool
+}
+
+func (m *maskToken) Set(text string) error {
+	*m = maskToken{}
+	if strings.EqualFold(text, "none") {
+		m.none = true
+		return nil
+	}
+	v, err := strconv.ParseInt(text, 10, 32)
+	if err != nil || v < 0 {
+		return fmt.Errorf("wanted a token id or none")
+	}
+	id := int32(v)
+	m.id = &id
+	return nil
+}
+
+func (m *maskToken) String() string {
+	switch {
+	case m.none:
+		return "none"
+	case m.id != nil:
+		return strconv.Itoa(int(*m.id))
+	}
+	return ""
+}
+
+func (m *maskToken) Type() string { return "id" }
+
+// tensorType is a flag that names a tensor type, in any case. An empty one means the command's own choice.
+type tensorType struct {
+	value    gguf.Type
+	given    bool
+	auto     bool // "auto" was given, where the command allows it
+	allow    []gguf.Type
+	alsoAuto bool
+}
+
+func (t *tensorType) Set(text string) error {
+	if t.alsoAuto && strings.EqualFold(text, "auto") {
+		t.auto, t.given = true, true
+		return nil
+	}
+	v, ok := gguf.ParseType(text)
+	if !ok || !t.allowed(v) {
+		return fmt.Errorf("wanted one of %s", t.choices())
+	}
+	t.value, t.given, t.auto = v, true, false
+	return nil
+}
+
+func (t *tensorType) allowed(v gguf.Type) bool {
+	for _, a := range t.allow {
+		if a == v {
+			return true
+		}
+	}
+	return len(t.allow) == 0
+}
+
+func (t *tensorType) choices() string {
+	names := gguf.TypeNames()
+	if len(t.allow) > 0 {
+		names = nil
+		for _, a := range t.allow {
+			names = append(names, a.String())
+		}
+	}
+	if t.alsoAuto {
+		names = append(names, "auto")
+	}
+	return strings.ToLower(strings.Join(names, ", "))
+}
+
+func (t *tensorType) String() string {
+	switch {
+	case t.auto:
+		return "auto"
+	case t.given:
+		return strings.ToLower(t.value.String())
+	}
+	return ""
+}
+
+func (t *tensorType) Type() string { return "type" }
+
+// idList is --token-ids: ids separated by commas or spaces.
+type idList []int32
+
+func (l *idList) Set(text string) error {
+	ids := idList{}
+	for _, field := range strings.FieldsFunc(text, func(r rune) bool { return r == ',' || r == ' ' || r == '\n' || r == '\t' || r == '[' || r == ']' }) {
+		v, err := strconv.ParseInt(field, 10, 32)
+		if err != nil || v < 0 {
+			return fmt.Errorf("%q is not a token id; wanted ids separated by commas", field)
+		}
+		ids = append(ids, int32(v))
+	}
+	*l = ids
+	return nil
+}
+
+func (l *idList) String() string {
+	if len(*l) == 0 {
+		return ""
+	}
+	return strings.ReplaceAll(strings.Trim(fmt.Sprint([]int32(*l)), "[]"), " ", ",")
+}
+
+func (l *idList) Type() string { return "ids" }

@@ -1,0 +1,112 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/wrinklefree/wf/gguf"
+	"github.com/wrinklefree/wf/infer"
+	"github.com/wrinklefree/wf/infer/tiny"
+	"github.com/wrinklefree/wf/infer/tokenizer"
+)
+
+// modelFlags choose a model and how it is loaded. Every command that runs one binds them.
+type modelFlags struct {
+	path      string
+	threads   int
+	cacheType tensorType
+	mask      maskToken
+	dialect   string
+	block     int
+	subBlock  int
+	hidden    string
+	layout    string
+}
+
+func (m *modelFlags) bind(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.StringVarP(&m.path, "model", "m", "", "GGUF `file` (without it: the small model that wf carries)")
+	f.IntVarP(&m.threads, "threads", "t", 0, "threads to compute with (0: as many as the processor quota allows)")
+	m.cacheType.allow = []gguf.Type{gguf.F32, gguf.F16}
+	f.Var(&m.cacheType, "cache-type", "type of keys and values: f32 or f16 (f32)")
+	f.Var(&m.mask, "mask-token-id", "mask token id, or none to treat the model as autoregressive (the file's)")
+	f.StringVar(&m.dialect, "dialect", "", "fast-dllm-v2 or wrinklefree (the file's)")
+	f.IntVar(&m.block, "block-size", 0, "positions in a diffusion block (0: the file's)")
+	f.IntVar(&m.subBlock, "sub-block-size", 0, "positions in a sub-block, which divides the block (0: the file's)")
+	f.StringVar(&m.hidden, "hidden-activation", "", "silu or relu2, for a file that does not say or says it wrongly")
+	f.StringVar(&m.layout, "i2s-layout", "", "layout of I2_S tensors in a file that wf did not write: 128 or 64 (128)")
+}
+
+// session is a loaded model with its tokenizer.
+type session struct {
+	name      string
+	model     *infer.Model
+	tokenizer *tokenizer.Tokenizer
+}
+
+// load maps the file (or the embedded model), checks it and builds the tokenizer.
+func (m *modelFlags) load(env *environment) (*session, error) {
+	o := infer.Options{
+		Threads: m.threads, I2SLayout: m.layout, HiddenActivation: m.hidden, MaskToken: m.mask.id, NoMask: m.mask.none, Dialect: m.dialect,
+		BlockSize: m.block, SubBlockSize: m.subBlock, Warn: env.warn,
+	}
+	if m.cacheType.given {
+		o.CacheType = m.cacheType.value
+	}
+	s := &session{name: tiny.Name}
+	var err error
+	if m.path == "" {
+		var file *gguf.File
+		if file, err = gguf.Parse(tiny.Model); err == nil {
+			s.model, err = infer.LoadFile(file, o)
+		}
+	} else {
+		s.name = strings.TrimSuffix(filepath.Base(m.path), ".gguf")
+		s.model, err = infer.Load(m.path, o)
+	}
+	if err != nil {
+		return nil, m.named(err)
+	}
+	s.tokenizer, err = tokenizer.New(s.model.Metadata(), s.model.Config().Vocab, env.warn)
+	if err != nil {
+		return nil, errors.Join(m.named(err), s.model.Close())
+	}
+	return s, nil
+}
+
+// named puts the file in front of an error that does not name it yet.
+func (m *modelFlags) named(err error) error {
+	path := m.path
+	if path == "" {
+		path = "embedded model " + tiny.Name
+	}
+	return inFile(path, err)
+}
+
+// inFile puts a path in front of an error, once.
+func inFile(path string, err error) error {
+	if err == nil || strings.HasPrefix(err.Error(), path) {
+		return err
+	}
+	var named []error
+	for _, problem := range problems(err) {
+		if !strings.HasPrefix(problem.Error(), path) {
+			problem = fmt.Errorf("%s: %w", path, problem)
+		}
+		named = append(named, problem)
+	}
+	return errors.Join(named...)
+}
+
+func (s *session) close() error { return s.model.Close() }
+
+// inputs lists the files that a command reads, which its output must not replace.
+func (m *modelFlags) inputs() []string {
+	if m.path == "" {
+		return nil
+	}
+	return []string{m.path}
+}
