@@ -1,0 +1,60 @@
+package kernel
+
+import (
+	"math"
+
+	"github.com/x448/float16"
+)
+
+// KV are the keys and values of one head, position-major: position j starts at element j*Stride. Either K and V are set (f32) or K16 and V16
+// (f16), as the cache holds them.
+type KV struct {
+	K, V     []float32
+	K16, V16 []uint16
+	Stride   int
+}
+
+// ToHalf writes src as f16 (round to nearest even, infinity from 65520 on) for a cache of halves.
+func ToHalf(dst []uint16, src []float32) {
+	for i, v := range src[:len(dst)] {
+		dst[i] = float16.Fromfloat32(v).Bits()
+	}
+}
+
+// Attend computes one query row of one head: o [d] = softmax(q·k/sqrt(d)) v over positions [0, n). scores [n] is scratch.
+//
+//	s[j] = (q·k[j]) * f32(1/sqrt(d))
+//	e[j] = exp(s[j] - max s), summed in lanes by position
+//	o    = Σ_j (e[j]/sum) * v[j], upward
+func Attend(o, q []float32, kv KV, n int, scores []float32) {
+	d, stride := len(q), kv.Stride
+	if len(o) != d || n <= 0 || d == 0 || stride < d {
+		panic("kernel: Attend: lengths disagree")
+	}
+	scores = scores[:n]
+	step := max(1, mulAddsPerCall/d) // positions in one call
+	for j := 0; j < n; j += step {
+		if s := scores[j:min(j+step, n)]; kv.K16 != nil {
+			active.dotF16(s, q, kv.K16[j*stride:], stride)
+		} else {
+			active.dotF32(s, q, kv.K[j*stride:], stride)
+		}
+	}
+	scale, top := float32(1/math.Sqrt(float64(d))), float32(math.Inf(-1))
+	for j, s := range scores {
+		scores[j] = s * scale
+		top = max(top, scores[j])
+	}
+	sum := softmaxTerms(scores, scores, top)
+	for j := range scores {
+		scores[j] /= sum
+	}
+	clear(o)
+	for j := 0; j < n; j += step {
+		if p := scores[j:min(j+step, n)]; kv.V16 != nil {
+			active.mixF16(o, p, kv.V16[j*stride:], stride)
+		} else {
+			active.mixF32(o, p, kv.V[j*stride:], stride)
+		}
+	}
+}

@@ -1,0 +1,207 @@
+package kernel
+
+import (
+	"bytes"
+	"encoding/binary"
+	"math"
+	"unsafe"
+
+	"github.com/wrinklefree/wf/gguf"
+	"github.com/wrinklefree/wf/gguf/fault"
+)
+
+// A Q8_0 block: f16 d; i8 q[32] (FORMATS.md 2.2).
+const (
+	q8Weights = 32
+	q8Bytes   = 2 + q8Weights
+)
+
+// mulAddsPerCall keeps one call of a float kernel in the tens of microseconds.
+const mulAddsPerCall = 1 << 18
+
+// Dense is a [rows, cols] matrix as it lies in the file: F32, F16, BF16 or Q8_0.
+type Dense struct {
+	rows, cols int
+	typ        gguf.Type
+	f32        []float32 // one of the three, by typ
+	f16        []uint16
+	q8         []byte
+}
+
+// NewDense views data, the raw bytes of a tensor; they are copied only if they are not aligned to the type's numbers. Another type is
+// MODEL_TENSOR_TYPE; columns that are not whole Q8_0 blocks are MODEL_SHAPE_MISMATCH. It panics if the length of data is not that of the shape.
+func NewDense(typ gguf.Type, data []byte, rows, cols int) (*Dense, error) {
+	if typ != gguf.F32 && typ != gguf.F16 && typ != gguf.BF16 && typ != gguf.Q8_0 {
+		return nil, fault.New("MODEL_TENSOR_TYPE", "dense matrix of type %v; this build multiplies F32, F16, BF16 and Q8_0", typ)
+	}
+	if cols%int(typ.BlockSize()) != 0 {
+		return nil, fault.New("MODEL_SHAPE_MISMATCH", "%v matrix has %d columns; wanted a multiple of %d", typ, cols, typ.BlockSize())
+	}
+	if size, ok := typ.ByteSize([]uint64{uint64(cols), uint64(rows)}); !ok || size != uint64(len(data)) {
+		panic("kernel: NewDense: lengths disagree")
+	}
+	d := &Dense{rows: rows, cols: cols, typ: typ}
+	switch typ {
+	case gguf.F32:
+		d.f32 = gguf.Float32s(aligned(data, 4))
+	case gguf.Q8_0:
+		d.q8 = data
+	default:
+		d.f16 = gguf.Uint16s(aligned(data, 2))
+	}
+	return d, nil
+}
+
+// aligned returns b, or a copy if it starts at an odd address: a file's alignment may be 1.
+func aligned(b []byte, unit uintptr) []byte {
+	if uintptr(unsafe.Pointer(unsafe.SliceData(b)))%unit != 0 {
+		return bytes.Clone(b)
+	}
+	return b
+}
+
+// Rows returns the number of outputs.
+func (d *Dense) Rows() int { return d.rows }
+
+// Cols returns the number of inputs.
+func (d *Dense) Cols() int { return d.cols }
+
+// Row decodes a row, the embedding of a token, into dst [cols].
+func (d *Dense) Row(dst []float32, row int) {
+	if len(dst) != d.cols {
+		panic("kernel: Row: lengths disagree")
+	}
+	switch d.typ {
+	case gguf.F32:
+		copy(dst, d.f32[row*d.cols:])
+	case gguf.F16:
+		active.decodeF16(dst, d.f16[row*d.cols:][:d.cols])
+	case gguf.BF16:
+		active.decodeBF16(dst, d.f16[row*d.cols:][:d.cols])
+	case gguf.Q8_0:
+		for b := range d.cols / q8Weights {
+			block := (*[q8Bytes]byte)(d.q8[(row*d.cols/q8Weights+b)*q8Bytes:])
+			scale := fromF16(binary.LittleEndian.Uint16(block[:]))
+			for e, q := range block[2:] {
+				dst[b*q8Weights+e] = scale * float32(int8(q))
+			}
+		}
+	}
+}
+
+// MatMul computes y [n, rows] = x [n, cols] · Wᵀ + bias in the canonical order; bias is nil or [rows]. y is overwritten. It panics if lengths
+// disagree.
+//
+// For Q8_0 each 32 elements of x become int8 first: d = amax/127, q = RNE(x*(127/amax)), and the exact sums of the blocks, each times the
+// product of both scales, are added in the canonical order by block. A block with a NaN or an infinity has d = NaN and q = 0.
+func (d *Dense) MatMul(y, x []float32, n int, bias []float32, p *Pool) {
+	if len(x) != n*d.cols || len(y) != n*d.rows || bias != nil && len(bias) != d.rows {
+		panic("kernel: Dense.MatMul: lengths disagree")
+	}
+	p.busy.Lock()
+	defer p.busy.Unlock()
+	j := &p.dense
+	j.d, j.y, j.x, j.n, j.bias = d, y, x, n, bias
+	if d.typ == gguf.Q8_0 {
+		j.q8, j.q8Scale = grow(j.q8, n*d.cols), grow(j.q8Scale, n*d.cols/q8Weights)
+		for b := range j.q8Scale {
+			j.q8Scale[b] = quantizeQ8((*[q8Weights]int8)(j.q8[b*q8Weights:]), (*[q8Weights]float32)(x[b*q8Weights:]))
+		}
+	}
+	p.run(d.rows, 16, j)
+	j.d, j.y, j.x, j.bias = nil, nil, nil, nil
+}
+
+func quantizeQ8(q *[q8Weights]int8, x *[q8Weights]float32) float32 {
+	amax := float32(0)
+	for _, v := range x {
+		amax = max(amax, v, -v) // max of a NaN is NaN
+	}
+	if !(amax <= math.MaxFloat32) {
+		*q = [q8Weights]int8{}
+		return float32(math.NaN())
+	}
+	id := float32(0)
+	if amax > 0x1p-120 { // below, 127/amax overflows
+		id = 127 / amax
+	}
+	for i, v := range x {
+		q[i] = int8(float32(v*id) + roundMagic - roundMagic)
+	}
+	return amax / 127
+}
+
+type denseJob struct {
+	d       *Dense
+	y, x    []float32
+	n       int
+	bias    []float32
+	q8      []int8 // x for Q8_0
+	q8Scale []float32
+}
+
+func (j *denseJob) part(w *worker, lo, hi int) {
+	switch d := j.d; {
+	case d.typ == gguf.Q8_0:
+		j.partQ8(w, lo, hi)
+	case j.n == 1:
+		j.oneRow(lo, hi)
+	default:
+		j.manyRows(w, lo, hi)
+	}
+	if j.bias != nil {
+		for i := range j.n {
+			Add(j.y[i*j.d.rows:][lo:hi], j.bias[lo:hi])
+		}
+	}
+}
+
+// oneRow: every weight is used once, so it is decoded in registers.
+func (j *denseJob) oneRow(lo, hi int) {
+	d := j.d
+	step := max(1, mulAddsPerCall/max(1, d.cols))
+	for ; lo < hi; lo += step {
+		y := j.y[lo:min(lo+step, hi)]
+		switch d.typ {
+		case gguf.F32:
+			active.dotF32(y, j.x, d.f32[lo*d.cols:], d.cols)
+		case gguf.F16:
+			active.dotF16(y, j.x, d.f16[lo*d.cols:], d.cols)
+		case gguf.BF16:
+			active.dotBF16(y, j.x, d.f16[lo*d.cols:], d.cols)
+		}
+	}
+}
+
+// manyRows: a row of weights is decoded once and meets all rows of x.
+func (j *denseJob) manyRows(w *worker, lo, hi int) {
+	d := j.d
+	w.row, w.out = grow(w.row, d.cols), grow(w.out, j.n)
+	step := max(1, mulAddsPerCall/max(1, d.cols))
+	for ; lo < hi; lo++ {
+		row := w.row
+		if d.typ == gguf.F32 {
+			row = d.f32[lo*d.cols:][:d.cols]
+		} else {
+			d.Row(row, lo)
+		}
+		for t := 0; t < j.n; t += step {
+			active.dotF32(w.out[t:min(t+step, j.n)], row, j.x[t*d.cols:], d.cols)
+		}
+		for t, v := range w.out {
+			j.y[t*d.rows+lo] = v
+		}
+	}
+}
+
+// partQ8: 16 rows of weights stay in the cache while they meet all rows of x.
+func (j *denseJob) partQ8(w *worker, lo, hi int) {
+	d, blocks := j.d, j.d.cols/q8Weights
+	for ; lo < hi; lo += 16 {
+		rows := min(16, hi-lo)
+		weights := d.q8[lo*blocks*q8Bytes:][:rows*blocks*q8Bytes]
+		for t := range j.n {
+			active.dotQ8(j.y[t*d.rows+lo:][:rows], j.q8[t*d.cols:][:d.cols], j.q8Scale[t*blocks:][:blocks], weights)
+		}
+	}
+}

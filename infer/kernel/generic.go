@@ -1,0 +1,140 @@
+package kernel
+
+import (
+	"encoding/binary"
+	"math"
+
+	"github.com/x448/float16"
+)
+
+func ternaryGeneric(sums []int32, panel []byte, x []int8, stride int) {
+	cols := len(panel) / panelBytes * panelCols
+	for t := range len(sums) / panelRows {
+		sum := (*[panelRows]int32)(sums[t*panelRows:])
+		*sum = [panelRows]int32{}
+		row := x[t*stride:][:cols]
+		for g := range cols / panelCols {
+			block := (*[panelBytes]byte)(panel[g*panelBytes:])
+			xs := (*[panelCols]int8)(row[g*panelCols:])
+			for r := range sum {
+				s := int32(0)
+				for c := range 4 {
+					b := int32(block[4*r+c])
+					s += b&3*int32(xs[c]) + b>>2&3*int32(xs[4+c]) + b>>4&3*int32(xs[8+c]) + b>>6*int32(xs[12+c])
+				}
+				sum[r] += s
+			}
+		}
+	}
+}
+
+// roundMagic moves the last bit of a float32 below 2^22 in magnitude to the units, so that adding it rounds to nearest even.
+const roundMagic = 0x1.8p23
+
+func quantizeGeneric(q []int8, x []float32) (a float32, sum int32, ok bool) {
+	amax := uint32(0) // bit patterns of magnitudes order as the magnitudes do, infinity and NaN above all
+	for _, v := range x {
+		amax = max(amax, math.Float32bits(v)&^(1<<31))
+	}
+	if amax >= 0x7F800000 {
+		return 0, 0, false
+	}
+	a = 127 / max(math.Float32frombits(amax), 1e-5)
+	for i, v := range x {
+		n := int32(float32(v*a) + roundMagic - roundMagic) // |v*a| <= 127.1
+		n = min(max(n, -128), 127)
+		q[i] = int8(n)
+		sum += n
+	}
+	return a, sum, true
+}
+
+func dotF32Generic(y, x, w []float32, stride int) {
+	for i := range y {
+		var l lanes
+		for j, v := range w[i*stride:][:len(x)] {
+			l[j%16] = fma32(x[j], v, l[j%16])
+		}
+		y[i] = l.sum()
+	}
+}
+
+func dotF16Generic(y, x []float32, w []uint16, stride int) {
+	for i := range y {
+		var l lanes
+		for j, v := range w[i*stride:][:len(x)] {
+			l[j%16] = fma32(x[j], fromF16(v), l[j%16])
+		}
+		y[i] = l.sum()
+	}
+}
+
+func dotBF16Generic(y, x []float32, w []uint16, stride int) {
+	for i := range y {
+		var l lanes
+		for j, v := range w[i*stride:][:len(x)] {
+			l[j%16] = fma32(x[j], fromBF16(v), l[j%16])
+		}
+		y[i] = l.sum()
+	}
+}
+
+func squaresGeneric(x []float32) float32 {
+	var y [1]float32
+	dotF32Generic(y[:], x, x, 0)
+	return y[0]
+}
+
+func dotQ8Generic(y []float32, x []int8, d []float32, w []byte) {
+	for i := range y {
+		var l lanes
+		for b, dx := range d {
+			block, xs := (*[q8Bytes]byte)(w[(i*len(d)+b)*q8Bytes:]), (*[q8Weights]int8)(x[b*q8Weights:])
+			sum := int32(0)
+			for e, v := range xs {
+				sum += int32(v) * int32(int8(block[2+e]))
+			}
+			dw := fromF16(binary.LittleEndian.Uint16(block[:]))
+			l[b%16] = fma32(float32(sum), dx*dw, l[b%16])
+		}
+		y[i] = l.sum()
+	}
+}
+
+func decodeF16Generic(dst []float32, w []uint16) {
+	for i, v := range w {
+		dst[i] = fromF16(v)
+	}
+}
+
+func decodeBF16Generic(dst []float32, w []uint16) {
+	for i, v := range w {
+		dst[i] = fromBF16(v)
+	}
+}
+
+func fromF16(v uint16) float32  { return float16.Frombits(v).Float32() }
+func fromBF16(v uint16) float32 { return math.Float32frombits(uint32(v) << 16) }
+
+func mixF32Generic(o, p, v []float32, stride int) {
+	for j, pj := range p {
+		for i, vi := range v[j*stride:][:len(o)] {
+			o[i] = fma32(pj, vi, o[i])
+		}
+	}
+}
+
+func mixF16Generic(o, p []float32, v []uint16, stride int) {
+	for j, pj := range p {
+		for i, vi := range v[j*stride:][:len(o)] {
+			o[i] = fma32(pj, fromF16(vi), o[i])
+		}
+	}
+}
+
+func expGeneric(l *lanes, e, x []float32, max float32) {
+	for i, v := range x {
+		e[i] = Exp(v - max)
+		l[i%16] += e[i]
+	}
+}

@@ -1,0 +1,57 @@
+package kernel
+
+import (
+	"math"
+	"sync"
+)
+
+// softmaxWork is the scratch of one softmax sum; its size is a multiple of 16, so that lanes go on from piece to piece.
+type softmaxWork struct {
+	lanes lanes
+	terms [4096]float32
+}
+
+// Kernels are called through the table, so what they get a pointer to lives on the heap.
+var softmaxWorks = sync.Pool{New: func() any { return new(softmaxWork) }}
+
+// softmaxTerms writes e[i] = exp(x[i]-top) and returns their sum in the canonical order. e may be x.
+func softmaxTerms(e, x []float32, top float32) float32 {
+	w := softmaxWorks.Get().(*softmaxWork)
+	defer softmaxWorks.Put(w)
+	w.lanes = lanes{}
+	for step := len(w.terms); len(x) > 0; {
+		n := min(step, len(x))
+		active.exp(&w.lanes, e[:n], x[:n], top)
+		e, x = e[n:], x[n:]
+	}
+	return w.lanes.sum()
+}
+
+// ArgMaxConfidence returns the index of the largest logit (ties to the lower index; the index skip is never chosen, -1 for none) and its
+// softmax probability without skip, summed in the canonical order. ok is false if a logit is NaN or +Inf, or all are -Inf; skip's own logit
+// counts for nothing.
+func ArgMaxConfidence(logits []float32, skip int) (index int, p float32, ok bool) {
+	index, top := -1, float32(math.Inf(-1))
+	for i, v := range logits {
+		if !(v <= top) && i != skip { // larger, or NaN
+			index, top = i, v
+			if !(v <= math.MaxFloat32) {
+				return i, 0, false
+			}
+		}
+	}
+	if index < 0 {
+		return -1, 0, false
+	}
+	w := softmaxWorks.Get().(*softmaxWork)
+	defer softmaxWorks.Put(w)
+	w.lanes = lanes{}
+	for at := 0; at < len(logits); at += len(w.terms) {
+		terms := w.terms[:copy(w.terms[:], logits[at:])]
+		if i := skip - at; i >= 0 && i < len(terms) {
+			terms[i] = float32(math.Inf(-1)) // adds exp(-Inf) = +0
+		}
+		active.exp(&w.lanes, terms, terms, top)
+	}
+	return index, 1 / w.lanes.sum(), true
+}

@@ -1,0 +1,58 @@
+package kernel
+
+// kernel is one implementation of everything that is worth assembly. The arguments have been checked by the callers; slices do not overlap.
+// A call may take some tens of microseconds at most, since assembly cannot be preempted: callers cut their work accordingly.
+type kernel struct {
+	name      string
+	supported bool // every processor feature that it uses
+
+	// ternary computes sums[16*t+r] = Σ_c code(r, c) * x[t*stride+c], exactly, for the 16 rows of one panel (see Ternary for its bytes) and
+	// len(sums)/16 rows of x. The panel has cols/16*64 bytes; x is read up to cols, a multiple of 16.
+	ternary func(sums []int32, panel []byte, x []int8, stride int)
+	// quantize does one row: q = clamp(RNE(x*a), -128, 127) with a = 127/max(amax, 1e-5), and sum = Σ q. If x holds a NaN or an infinity it
+	// returns ok false and leaves q undefined.
+	quantize func(q []int8, x []float32) (a float32, sum int32, ok bool)
+
+	// dotX computes y[i] = x · w[i*stride : i*stride+len(x)] for all i of y.
+	dotF32  func(y, x, w []float32, stride int)
+	dotF16  func(y, x []float32, w []uint16, stride int)
+	dotBF16 func(y, x []float32, w []uint16, stride int)
+	// squares returns x · x.
+	squares func(x []float32) float32
+	// dotQ8 computes y[i] = Σ_b d[b]*dw[b] * Σ_e x[32b+e]*w[b][e] for all i of y, rows of Q8_0 blocks one after another in w.
+	dotQ8 func(y []float32, x []int8, d []float32, w []byte)
+	// decodeX: dst[i] = float32(w[i]), exactly.
+	decodeF16  func(dst []float32, w []uint16)
+	decodeBF16 func(dst []float32, w []uint16)
+
+	// mixX adds rows: o[i] = fma(p[j], v[j*stride+i], o[i]) for j upward.
+	mixF32 func(o, p, v []float32, stride int)
+	mixF16 func(o, p []float32, v []uint16, stride int)
+
+	// exp writes e[i] = Exp(x[i]-max) and adds it to lane i%16. e may be x.
+	exp func(l *lanes, e, x []float32, max float32)
+}
+
+var generic = kernel{
+	name: "generic", supported: true,
+	ternary: ternaryGeneric, quantize: quantizeGeneric,
+	dotF32: dotF32Generic, dotF16: dotF16Generic, dotBF16: dotBF16Generic, squares: squaresGeneric, dotQ8: dotQ8Generic,
+	decodeF16: decodeF16Generic, decodeBF16: decodeBF16Generic,
+	mixF32: mixF32Generic, mixF16: mixF16Generic,
+	exp: expGeneric,
+}
+
+// active is the implementation in use; kernels lists what this build has, best first.
+var active = firstSupported(kernels)
+
+func firstSupported(kernels []kernel) kernel {
+	for _, k := range kernels {
+		if k.supported {
+			return k
+		}
+	}
+	panic("kernel: generic is always supported")
+}
+
+// Name returns the name of the implementation in use: generic or avx2.
+func Name() string { return active.name }

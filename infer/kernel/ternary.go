@@ -1,0 +1,123 @@
+package kernel
+
+import "github.com/wrinklefree/wf/gguf/fault"
+
+// A panel is 16 rows of a Ternary; its bytes go in groups of 16 columns.
+const (
+	panelRows  = 16
+	panelCols  = 16
+	panelBytes = panelRows * panelCols / 4
+)
+
+// tokensPerCall keeps one call of kernel.ternary in the tens of microseconds.
+const tokensPerCall = 32
+
+// Ternary is a [rows, cols] matrix of weights -1, 0, +1 times one scale, 2 bits a weight.
+//
+// Its layout serves instructions that multiply four neighbouring unsigned bytes by four signed ones and add up (VPMADDUBSW, VPDPBUSD,
+// SDOT), with a row in each 32-bit lane and no sum across lanes. Rows are padded to 16 and columns to 16; a panel of 16 rows is
+//
+//	64 bytes for columns 0..15, 64 for 16..31, ...
+//	byte 4r+c of 64 holds the codes (weight+1) of row r, columns c, 4+c, 8+c, 12+c, lowest bits first
+//
+// so that (bytes >> 2k) & 3 is 16 rows by the 4 columns 4k..4k+3. Padding has code 1 in rows and meets zero activations in columns. The
+// kernel sums codes, which are weights + 1, and the sum of the activations is subtracted at the end.
+type Ternary struct {
+	rows, cols int
+	scale      float32
+	panel      int // bytes of one panel
+	data       []byte
+}
+
+// NewTernary makes a matrix of zeros; SetRow fills it. Columns for which a sum of codes could pass int32 (cols*2*128 >= 2^31) are
+// TENSOR_ACCUMULATOR_BOUND.
+func NewTernary(rows, cols int, scale float32) (*Ternary, error) {
+	if int64(cols)*2*128 >= 1<<31 {
+		return nil, fault.New("TENSOR_ACCUMULATOR_BOUND", "ternary matrix has %d columns; int32 sums hold fewer than %d", cols, 1<<31/(2*128))
+	}
+	panel := roundUp(cols, panelCols) / panelCols * panelBytes
+	t := &Ternary{rows: rows, cols: cols, scale: scale, panel: panel, data: make([]byte, roundUp(rows, panelRows)/panelRows*panel)}
+	for i := range t.data {
+		t.data[i] = 0b01_01_01_01
+	}
+	return t, nil
+}
+
+// SetRow fills a row from trits [cols] of -1, 0 and +1. Different rows may be set concurrently.
+func (t *Ternary) SetRow(row int, trits []int8) {
+	if len(trits) != t.cols {
+		panic("kernel: SetRow: lengths disagree")
+	}
+	out := t.data[row/panelRows*t.panel:][:t.panel]
+	out = out[row%panelRows*4:]
+	for len(trits) >= panelCols {
+		x := (*[panelCols]int8)(trits)
+		for c := range 4 {
+			out[c] = code(x[c]) | code(x[4+c])<<2 | code(x[8+c])<<4 | code(x[12+c])<<6
+		}
+		trits = trits[panelCols:]
+		out = out[min(panelBytes, len(out)):]
+	}
+	for i, v := range trits {
+		shift := i / 4 * 2
+		out[i%4] = out[i%4]&^(3<<shift) | code(v)<<shift
+	}
+}
+
+func code(trit int8) byte { return byte(trit+1) & 3 }
+
+// Rows returns the number of outputs.
+func (t *Ternary) Rows() int { return t.rows }
+
+// Cols returns the number of inputs.
+func (t *Ternary) Cols() int { return t.cols }
+
+// Bytes returns the memory that the weights take.
+func (t *Ternary) Bytes() int { return len(t.data) }
+
+// MatMul computes y [x.Rows, t.Rows] = (f32(sum)*scale)/a + bias, where sum is the exact product of weights and activations; bias is nil or
+// [t.Rows]. y is overwritten. It panics if lengths disagree.
+func (t *Ternary) MatMul(y []float32, x *Activations, bias []float32, p *Pool) {
+	if x.Cols != t.cols || len(y) != x.Rows*t.rows || bias != nil && len(bias) != t.rows {
+		panic("kernel: Ternary.MatMul: lengths disagree")
+	}
+	p.busy.Lock()
+	defer p.busy.Unlock()
+	p.ternary = ternaryJob{t, y, x, bias}
+	p.run(t.rows, panelRows, &p.ternary)
+	p.ternary = ternaryJob{}
+}
+
+type ternaryJob struct {
+	t    *Ternary
+	y    []float32
+	x    *Activations
+	bias []float32
+}
+
+// part goes through its panels once; each meets all rows of x while it is in the cache.
+func (j *ternaryJob) part(w *worker, lo, hi int) {
+	t, x := j.t, j.x
+	w.sums = grow(w.sums, tokensPerCall*panelRows)
+	for ; lo < hi; lo += panelRows {
+		panel := t.data[lo/panelRows*t.panel:][:t.panel]
+		rows := min(panelRows, t.rows-lo)
+		for t0 := 0; t0 < x.Rows; t0 += tokensPerCall {
+			tokens := min(tokensPerCall, x.Rows-t0)
+			sums := w.sums[:tokens*panelRows]
+			active.ternary(sums, panel, x.q[t0*x.stride:], x.stride)
+			for i := range tokens {
+				y := j.y[(t0+i)*t.rows+lo:][:rows]
+				a, shift := x.A[t0+i], x.sum[t0+i]
+				for r, s := range sums[i*panelRows:][:rows] {
+					y[r] = float32(s-shift) * t.scale / a
+				}
+				if j.bias != nil {
+					for r, b := range j.bias[lo:][:rows] {
+						y[r] += b
+					}
+				}
+			}
+		}
+	}
+}
