@@ -1,10 +1,8 @@
 package kernel
 
 import (
-	"bytes"
 	"encoding/binary"
 	"math"
-	"unsafe"
 
 	"github.com/wrinklefree/wf/gguf"
 	"github.com/wrinklefree/wf/gguf/fault"
@@ -28,8 +26,9 @@ type Dense struct {
 	q8         []byte
 }
 
-// NewDense views data, the raw bytes of a tensor; they are copied only if they are not aligned to the type's numbers. Another type is
-// MODEL_TENSOR_TYPE; columns that are not whole Q8_0 blocks are MODEL_SHAPE_MISMATCH. It panics if the length of data is not that of the shape.
+// NewDense views data, the raw bytes of a tensor; they are not copied. Another type is MODEL_TENSOR_TYPE; columns that
+// are not whole Q8_0 blocks are MODEL_SHAPE_MISMATCH. It panics if the length of data is not that of the shape, or if data is not aligned to the
+// type's numbers (see gguf.Float32s).
 func NewDense(typ gguf.Type, data []byte, rows, cols int) (*Dense, error) {
 	if typ != gguf.F32 && typ != gguf.F16 && typ != gguf.BF16 && typ != gguf.Q8_0 {
 		return nil, fault.New("MODEL_TENSOR_TYPE", "dense matrix of type %v; this build multiplies F32, F16, BF16 and Q8_0", typ)
@@ -43,21 +42,13 @@ func NewDense(typ gguf.Type, data []byte, rows, cols int) (*Dense, error) {
 	d := &Dense{rows: rows, cols: cols, typ: typ}
 	switch typ {
 	case gguf.F32:
-		d.f32 = gguf.Float32s(aligned(data, 4))
+		d.f32 = gguf.Float32s(data)
 	case gguf.Q8_0:
 		d.q8 = data
 	default:
-		d.f16 = gguf.Uint16s(aligned(data, 2))
+		d.f16 = gguf.Uint16s(data)
 	}
 	return d, nil
-}
-
-// aligned returns b, or a copy if it starts at an odd address: a file's alignment may be 1.
-func aligned(b []byte, unit uintptr) []byte {
-	if uintptr(unsafe.Pointer(unsafe.SliceData(b)))%unit != 0 {
-		return bytes.Clone(b)
-	}
-	return b
 }
 
 // Rows returns the number of outputs.
