@@ -1,0 +1,227 @@
+// Package checkpoint gives one lazy view of the tensors in a training checkpoint: safetensors (single, sharded) and PyTorch zip files.
+package checkpoint
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"unicode"
+
+	"github.com/wrinklefree/wf/gguf/disk"
+	"github.com/wrinklefree/wf/gguf/fault"
+)
+
+// file is one open file of a checkpoint.
+type file struct {
+	*disk.File
+	label   string
+	archive *archive // of a PyTorch file
+}
+
+func openFile(path string) (*file, error) {
+	f, err := disk.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	label := path
+	if !printable(path) {
+		label = fault.Quote(path)
+	}
+	return &file{File: f, label: label}, nil
+}
+
+// fail makes an error that names the file.
+func (f *file) fail(code, format string, args ...any) error {
+	return fault.New(code, "%s: "+format, append([]any{f.label}, args...)...)
+}
+
+func printable(text string) bool {
+	return !strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) })
+}
+
+// Source is one file that was read.
+type Source struct {
+	Path string
+	Name string // base name
+	Size int64
+
+	file *file
+}
+
+// Checkpoint is an open checkpoint.
+type Checkpoint struct {
+	Format  string    // "safetensors" or "pytorch"
+	Tensors []*Tensor // sorted by name, after wrappers and prefixes (FORMATS.md 4.4) were removed; optimizer state never appears
+	Sources []Source  // weight and index files, sorted by name
+	Notices []string  // what a person should know: dropped prefixes, tensors that were left out, a wrong total_size
+	Dir     string    // the folder that holds config.json and the tokenizer
+}
+
+const (
+	safetensorsFormat = "safetensors"
+	torchFormat       = "pytorch"
+)
+
+// Open opens a folder or one file.
+func Open(path string) (*Checkpoint, error) {
+	c := &Checkpoint{Dir: path}
+	info, err := os.Stat(path)
+	if err == nil && info.IsDir() {
+		if path, err = choose(path); err != nil {
+			return nil, err
+		}
+	} else {
+		c.Dir = filepath.Dir(path)
+	}
+	if err := c.open(path); err != nil {
+		return nil, errors.Join(err, c.Close())
+	}
+	return c, nil
+}
+
+func (c *Checkpoint) open(path string) error {
+	f, err := c.add(path)
+	if err != nil {
+		return err
+	}
+	var tensors []*Tensor
+	if strings.HasSuffix(path, ".index.json") {
+		tensors, err = c.readIndex(f)
+	} else {
+		tensors, err = c.read(f)
+	}
+	if err != nil {
+		return err
+	}
+	c.Tensors = tensors
+	c.rename()
+	slices.SortFunc(c.Tensors, func(a, b *Tensor) int { return strings.Compare(a.Name, b.Name) })
+	slices.SortFunc(c.Sources, func(a, b Source) int { return strings.Compare(a.Name, b.Name) })
+	if len(c.Tensors) == 0 {
+		return f.fail("CKPT_NO_TENSORS", "the checkpoint holds no tensors; name the file that holds the weights")
+	}
+	return nil
+}
+
+// add opens a file and counts it among the sources.
+func (c *Checkpoint) add(path string) (*file, error) {
+	f, err := openFile(path)
+	if err == nil {
+		c.Sources = append(c.Sources, Source{Path: path, Name: filepath.Base(path), Size: f.Size(), file: f})
+	}
+	return f, err
+}
+
+// read reads a file of weights, whatever its name is.
+func (c *Checkpoint) read(f *file) ([]*Tensor, error) {
+	format, err := f.detect()
+	if err != nil {
+		return nil, err
+	}
+	if c.Format != "" && c.Format != format {
+		return nil, f.fail("INDEX_INCONSISTENT", "it is a %s file, but the shard before it is %s", format, c.Format)
+	}
+	c.Format = format
+	if format == safetensorsFormat {
+		return readSafetensors(f)
+	}
+	tensors, notices, err := readTorch(f)
+	c.Notices = append(c.Notices, notices...)
+	return tensors, err
+}
+
+// detect tells the format from the first bytes. The name only decides what a file that looks like nothing was meant to be.
+func (f *file) detect() (string, error) {
+	head := make([]byte, min(f.Size(), 512))
+	if _, err := f.ReadAt(head, 0); err != nil {
+		return "", err
+	}
+	is := func(prefix string) bool { return bytes.HasPrefix(head, []byte(prefix)) }
+	text := strings.ToLower(strings.TrimSpace(string(head)))
+	switch {
+	case is("PK\x03\x04") || is("PK\x05\x06"):
+		return torchFormat, nil
+	case looksLikeSafetensors(head):
+		return safetensorsFormat, nil
+	case is("\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19"):
+		return "", f.fail("CKPT_LEGACY", "a PyTorch file from before version 1.6; load it and save it again with torch.save")
+	case len(head) >= 262 && string(head[257:262]) == "ustar":
+		return "", f.fail("CKPT_LEGACY", "a tar file, as PyTorch wrote before version 0.4; load it and save it again with torch.save")
+	case len(head) > 2 && head[0] == 0x80 && head[1] <= 5 && head[2] > 0x20:
+		return "", f.fail("CKPT_LEGACY", "a bare pickle, not a PyTorch zip file; save the weights with torch.save(model.state_dict(), path)")
+	case strings.HasPrefix(text, "version https://git-lfs"):
+		return "", f.fail("NOT_WEIGHTS", "a Git LFS pointer, not the weights; run git lfs pull")
+	case strings.HasPrefix(text, "<!doctype html") || strings.HasPrefix(text, "<html"):
+		return "", f.fail("NOT_WEIGHTS", "an HTML page, probably an error page saved instead of the weights; download it again")
+	case strings.HasPrefix(text, "{") || strings.HasPrefix(text, "["):
+		return "", f.fail("NOT_WEIGHTS", "a JSON text, not weights; download it again")
+	case is("GGUF"):
+		return "", f.fail("NOT_WEIGHTS", "a GGUF file, already converted")
+	case strings.HasSuffix(f.Name(), ".safetensors"):
+		return safetensorsFormat, nil
+	}
+	return "", f.fail("NOT_WEIGHTS", "neither a safetensors file nor a PyTorch zip file: it begins with %s", fault.Quote(string(head[:min(len(head), 8)])))
+}
+
+// known are the names of weights, best first.
+var known = []string{"model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json", "checkpoint.pt"}
+
+// choose picks the weights in a folder: a known name, or else the only file that could be weights.
+func choose(dir string) (string, error) {
+	for _, name := range known {
+		if _, err := os.Lstat(filepath.Join(dir, name)); err == nil {
+			return filepath.Join(dir, name), nil
+		}
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return "", fault.New("PERMISSION", "%s: %w", dir, err)
+	}
+	var found []string
+	for _, e := range entries {
+		if slices.Contains([]string{".safetensors", ".bin", ".pt", ".pth", ".ckpt"}, filepath.Ext(e.Name())) {
+			found = append(found, e.Name())
+		}
+	}
+	switch len(found) {
+	case 0:
+		return "", fault.New("CKPT_NOT_FOUND", "%s: the folder holds no weights, wanted model.safetensors, pytorch_model.bin or checkpoint.pt", dir)
+	case 1:
+		return filepath.Join(dir, found[0]), nil
+	}
+	return "", fault.New("CKPT_AMBIGUOUS", "%s: the folder holds %d files that could be weights, such as %s and %s; name one", dir, len(found), fault.Quote(found[0]),
+		fault.Quote(found[1]))
+}
+
+// Tensor finds a tensor by name.
+func (c *Checkpoint) Tensor(name string) (*Tensor, bool) {
+	i, ok := slices.BinarySearchFunc(c.Tensors, name, func(t *Tensor, name string) int { return strings.Compare(t.Name, name) })
+	if !ok {
+		return nil, false
+	}
+	return c.Tensors[i], true
+}
+
+// Changed returns a FILE_CHANGED error if a file is not what it was when it was opened.
+func (c *Checkpoint) Changed() error {
+	var all []error
+	for _, s := range c.Sources {
+		all = append(all, s.file.Changed())
+	}
+	return errors.Join(all...)
+}
+
+// Close closes all files; its tensors cannot be read after that.
+func (c *Checkpoint) Close() error {
+	var all []error
+	for _, s := range c.Sources {
+		all = append(all, s.file.Close())
+	}
+	return errors.Join(all...)
+}
+
+var _ = fmt.Sprint
