@@ -1,0 +1,69 @@
+package quant
+
+import (
+	"encoding/binary"
+	"math"
+)
+
+// toHalf rounds to IEEE half precision, ties to even, subnormals kept: from 65520 on it is infinity. NaN stays NaN.
+func toHalf(x float32) uint16 {
+	bits := math.Float32bits(x)
+	sign := uint16(bits>>16) & 0x8000
+	bits &= 0x7fffffff
+	switch {
+	case bits < 0x38800000: // below 2^-14, a subnormal half: its unit 2^-24 is the last place of a float32 in [0.5, 1), so the sum rounds it
+		return sign | uint16(math.Float32bits(math.Float32frombits(bits)+0.5)-0x3f000000)
+	case bits < 0x47800000: // below 2^16; the exponent's bias falls by 112, and a carry out of the fraction raises the exponent
+		return sign | uint16((bits-112<<23+0xfff+bits>>13&1)>>13)
+	case bits <= 0x7f800000:
+		return sign | 0x7c00
+	}
+	return sign | 0x7e00 | uint16(bits>>13)
+}
+
+// fromHalf is exact.
+func fromHalf(h uint16) float32 {
+	bits := uint32(h&0x7fff) << 13
+	value := math.Float32bits(math.Float32frombits(bits) * 0x1p112) // moves the exponent's bias, subnormals included
+	if bits >= 0x0f800000 {                                         // infinity and NaN
+		value |= 0x7f800000
+	}
+	return math.Float32frombits(value | uint32(h&0x8000)<<16)
+}
+
+// toBF16 rounds to the upper half of a float32, ties to even.
+func toBF16(x float32) uint16 {
+	bits := math.Float32bits(x)
+	if bits&0x7fffffff > 0x7f800000 {
+		return uint16(bits>>16) | 0x40 // a NaN whose payload was all in the lower half must not become infinity
+	}
+	return uint16((bits + 0x7fff + bits>>16&1) >> 16)
+}
+
+func encodeF16(out []byte, x []float32) {
+	out = out[:2*len(x)]
+	for i, v := range x {
+		binary.LittleEndian.PutUint16(out[2*i:], toHalf(v))
+	}
+}
+
+func decodeF16(dst []float32, src []byte) {
+	src = src[:2*len(dst)]
+	for i := range dst {
+		dst[i] = fromHalf(binary.LittleEndian.Uint16(src[2*i:]))
+	}
+}
+
+func encodeBF16(out []byte, x []float32) {
+	out = out[:2*len(x)]
+	for i, v := range x {
+		binary.LittleEndian.PutUint16(out[2*i:], toBF16(v))
+	}
+}
+
+func decodeBF16(dst []float32, src []byte) {
+	src = src[:2*len(dst)]
+	for i := range dst {
+		dst[i] = math.Float32frombits(uint32(binary.LittleEndian.Uint16(src[2*i:])) << 16)
+	}
+}
