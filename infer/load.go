@@ -1,0 +1,249 @@
+package infer
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/wrinklefree/wf/gguf"
+	"github.com/wrinklefree/wf/gguf/disk"
+	"github.com/wrinklefree/wf/gguf/fault"
+	"github.com/wrinklefree/wf/gguf/names"
+	"github.com/wrinklefree/wf/infer/kernel"
+	"github.com/wrinklefree/wf/quant"
+)
+
+// Load maps a GGUF file, checks it and makes it ready to run.
+func Load(path string, o Options) (*Model, error) {
+	f, err := gguf.Map(path)
+	if err != nil {
+		return nil, err
+	}
+	m, err := LoadFile(f, o)
+	if err != nil {
+		f.Close()
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	m.owned = true
+	return m, nil
+}
+
+// LoadFile does the same with a file that is mapped (gguf.Map) or in memory (gguf.Parse). The caller closes f after the model.
+//
+// First it decides: what the metadata says, which tensor goes where, whether any tensor is left over, how much memory it takes. Only then
+// are weights read, by all threads: float matrices stay where they lie in the file, ternary ones are laid out anew for the kernel.
+func LoadFile(f *gguf.File, o Options) (*Model, error) {
+	if err := o.Validate(); err != nil {
+		return nil, err
+	}
+	config, arch, err := readConfig(f, &o)
+	if err != nil {
+		return nil, err
+	}
+	params := &params{md: f.Metadata}
+	factor := params.ropeFactor(config.Architecture)
+	layout := params.i2sLayout(&o)
+	if params.err != nil {
+		return nil, params.err
+	}
+	if f.Trailing > 0 {
+		o.warn("%d bytes follow the last tensor and are ignored", f.Trailing)
+	}
+
+	m := &Model{config: *config, cacheType: o.CacheType, file: f, layers: make([]layer, config.Layers)}
+	w := &weights{file: f, options: &o, int8: config.Int8, layout: layout, claimed: map[string]bool{}}
+	ropeFreqs := w.plan(m, arch)
+	if w.err != nil {
+		return nil, w.err
+	}
+	if err := fitsMemory("the weights", w.need, availableMemory()); err != nil {
+		return nil, err
+	}
+
+	m.pool = kernel.NewPool(o.Threads)
+	w.pool = m.pool
+	err = disk.Guard(f.Path, w.read)
+	if changed := f.Changed(); changed != nil {
+		err = changed // and whatever was found wrong in it is beside the point
+	}
+	if err != nil {
+		m.pool.Close()
+		return nil, err
+	}
+	m.rope = kernel.NewRotary(config.HeadDim, config.RopeTheta, ropeDivisors(*ropeFreqs, factor, config.HeadDim), arch.interleaved)
+	m.pass = newPass(m)
+	return m, nil
+}
+
+// plan claims every tensor of the file for a place in the model, and returns where rope_freqs.weight will be.
+func (w *weights) plan(m *Model, arch arch) *[]float32 {
+	c := &m.config
+	attn, kv := c.Heads*c.HeadDim, c.KVHeads*c.HeadDim
+
+	w.matrix(&m.embedding, names.TokenEmbedding, c.Vocab, c.Hidden)
+	w.vector(&m.outputNorm, names.OutputNorm, c.Hidden)
+	if w.has(names.Output) {
+		w.matrix(&m.head, names.Output, c.Vocab, c.Hidden)
+	} else {
+		w.later(func() error { m.head = m.embedding; return nil })
+	}
+	freqs := new([]float32)
+	w.optional(freqs, names.RopeFreqs, c.HeadDim/2)
+
+	subNorms := arch.bitnet && w.has(names.Block(0, names.AttnSubNorm, "weight"))
+	for i := range m.layers {
+		l := &m.layers[i]
+		w.vector(&l.attnNorm, names.Block(i, names.AttnNorm, "weight"), c.Hidden)
+		w.linear(&l.q, i, names.AttnQ, attn, c.Hidden, arch.biasQKV)
+		w.linear(&l.k, i, names.AttnK, kv, c.Hidden, arch.biasQKV)
+		w.linear(&l.v, i, names.AttnV, kv, c.Hidden, arch.biasQKV)
+		w.linear(&l.o, i, names.AttnOutput, c.Hidden, attn, false)
+		w.vector(&l.ffnNorm, names.Block(i, names.FFNNorm, "weight"), c.Hidden)
+		w.linear(&l.gate, i, names.FFNGate, c.FeedForward, c.Hidden, false)
+		w.linear(&l.up, i, names.FFNUp, c.FeedForward, c.Hidden, false)
+		w.linear(&l.down, i, names.FFNDown, c.Hidden, c.FeedForward, false)
+		if subNorms { // both, in every layer; a stray one is left over and refused
+			w.vector(&l.attnSubNorm, names.Block(i, names.AttnSubNorm, "weight"), attn)
+			w.vector(&l.ffnSubNorm, names.Block(i, names.FFNSubNorm, "weight"), c.FeedForward)
+		}
+	}
+	w.refuseLeftOver()
+	return freqs
+}
+
+// weights turns the tensors of a file into the model's weights. Each of has ... linear claims a tensor: it checks name, type and shape, and
+// leaves a job that will read it. The first problem sticks.
+type weights struct {
+	file    *gguf.File
+	options *Options
+	int8    bool
+	layout  quant.Layout // of I2_S
+	pool    *kernel.Pool
+
+	claimed    map[string]bool
+	jobs       []func() error
+	need       uint64   // bytes that the jobs allocate
+	notTernary []string // projections that were expected to be ternary and are not
+	err        error
+}
+
+func (w *weights) fail(code, format string, args ...any) {
+	if w.err == nil {
+		w.err = fault.New(code, "infer: "+format, args...)
+	}
+}
+
+func (w *weights) later(job func() error) { w.jobs = append(w.jobs, job) }
+
+func (w *weights) has(name string) bool {
+	_, ok := w.file.Tensor(name)
+	return ok
+}
+
+// claim finds a tensor that must be there with this shape (ne order; trailing ones do not count).
+func (w *weights) claim(name string, dims ...int) *gguf.TensorInfo {
+	t, ok := w.file.Tensor(name)
+	if !ok {
+		w.fail("MODEL_TENSOR_MISSING", "tensor %q is missing", name)
+		return nil
+	}
+	w.claimed[name] = true
+	for i := range max(len(dims), len(t.Dims)) {
+		found, wanted := uint64(1), uint64(1)
+		if i < len(t.Dims) {
+			found = t.Dims[i]
+		}
+		if i < len(dims) {
+			wanted = uint64(dims[i])
+		}
+		if found != wanted {
+			w.fail("MODEL_SHAPE_MISMATCH", "tensor %q: shape %v does not match %v, which the metadata asks for", name, t.Dims, dims)
+			return nil
+		}
+	}
+	return t
+}
+
+var floats = []gguf.Type{gguf.F32, gguf.F16, gguf.BF16}
+
+// vector claims a norm, a bias or rope_freqs: [n], in any float type.
+func (w *weights) vector(dst *[]float32, name string, n int) {
+	t := w.claim(name, n)
+	switch {
+	case t == nil:
+	case !slices.Contains(floats, t.Type):
+		w.fail("MODEL_TENSOR_TYPE", "tensor %q is %v; a vector must be F32, F16 or BF16", name, t.Type)
+	default:
+		w.need += uint64(n) * 4
+		w.later(func() (err error) { *dst, err = w.readVector(t); return err })
+	}
+}
+
+func (w *weights) optional(dst *[]float32, name string, n int) {
+	if w.has(name) {
+		w.vector(dst, name, n)
+	}
+}
+
+// matrix claims an embedding or a head: [rows, cols], not ternary. An I2_S or TQ tensor there was made by tools that took the largest or
+// the first weight for a scale (FORMATS.md 5.2); no use of it gives text.
+func (w *weights) matrix(dst **kernel.Dense, name string, rows, cols int) {
+	t := w.claim(name, cols, rows)
+	switch {
+	case t == nil:
+	case quant.IsTernary(t.Type):
+		w.fail("MODEL_TENSOR_TYPE", "tensor %q is %v, a ternary type, which destroys an embedding or head; quantize again from the source",
+			name, t.Type)
+	default:
+		w.need += decodedSize(t)
+		w.later(func() (err error) { *dst, err = w.readDense(t); return err })
+	}
+}
+
+// linear claims a projection with its bias and its own norm, if any.
+func (w *weights) linear(l *linear, layer int, part string, rows, cols int, needsBias bool) {
+	if bias := names.Block(layer, part, "bias"); needsBias {
+		w.vector(&l.bias, bias, rows)
+	} else {
+		w.optional(&l.bias, bias, rows)
+	}
+	w.optional(&l.normIn, names.Block(layer, part+names.NormIn, "weight"), cols)
+	t := w.claim(names.Block(layer, part, "weight"), cols, rows)
+	if t == nil {
+		return
+	}
+	if w.takesInt8(t.Type) {
+		w.need += uint64(rows) * uint64(cols) / 4
+	} else {
+		w.need += decodedSize(t)
+	}
+	w.later(func() error { return w.readLinear(l, t) })
+}
+
+// refuseLeftOver fails if nothing claimed a tensor: ignoring a weight gives a network that runs and is wrong.
+func (w *weights) refuseLeftOver() {
+	for _, t := range w.file.Tensors {
+		if !w.claimed[t.Name] {
+			w.fail("MODEL_UNKNOWN_TENSOR", "tensor %s has no place in architecture %s; running without it would be wrong",
+				fault.Quote(t.Name), w.architecture())
+		}
+	}
+}
+
+func (w *weights) architecture() string {
+	name, _, _ := gguf.Value[string](w.file.Metadata, names.Architecture)
+	return name
+}
+
+// read does the jobs. Pages of a mapped file are touched here for the first time.
+func (w *weights) read() error {
+	for _, job := range w.jobs {
+		if err := job(); err != nil {
+			return err
+		}
+	}
+	if n := len(w.notTernary); n > 0 {
+		w.options.warn("%d projections are not ternary (the first is %s), so they run as float products; "+
+			"a file that wf convert writes of a BitNet checkpoint is ternary", n, w.notTernary[0])
+	}
+	return nil
+}

@@ -1,0 +1,67 @@
+package infer
+
+import "github.com/wrinklefree/wf/infer/kernel"
+
+// pass holds the buffers of a forward pass. They are as large as the largest run so far, so a denoise step allocates nothing.
+type pass struct {
+	m        *Model
+	segments []*Segment
+	rows     []row // T of them
+
+	x      []float32 // [T, Hidden] the residual stream
+	h      input     // [T, Hidden] what attention, the feed-forward part and the head begin with
+	q      []float32 // [T, Heads*HeadDim]
+	k, v   []float32 // [T, KVHeads*HeadDim]
+	o      input     // [T, Heads*HeadDim]
+	gate   input     // [T, FeedForward]
+	up     []float32 // [T, FeedForward]
+	delta  []float32 // [T, Hidden] what a part adds to x
+	own    input     // of a projection that has an RMSNorm of its own
+	scores [][]float32
+	wanted []int
+	logits []float32 // [at most headRows, Vocab]
+
+	// What threads run, bound once: binding a method allocates. The fields below are the arguments that vary.
+	runAll                                                                func() error
+	embedRows, normRows, rotateRows, attendDeals, addRange, activateRange func(lo, hi int)
+	normTo, normFrom, normWeight                                          []float32
+	normEps                                                               float32
+	layer                                                                 int
+}
+
+// input is what projections multiply with: rows of floats, and the same as int8 once a ternary projection has asked.
+type input struct {
+	x     []float32
+	int8  kernel.Activations
+	ready bool // int8 is x
+}
+
+func newPass(m *Model) *pass {
+	p := &pass{m: m, scores: make([][]float32, m.pool.Threads()), wanted: make([]int, 0, headRows)}
+	p.runAll = p.all
+	p.embedRows, p.normRows, p.rotateRows, p.attendDeals = p.embedPart, p.normPart, p.rotatePart, p.attendPart
+	p.addRange, p.activateRange = p.addPart, p.activatePart
+	return p
+}
+
+// size gives every buffer the length that the run's rows need.
+func (p *pass) size() {
+	c, n := &p.m.config, len(p.rows)
+	attn, kv := n*c.Heads*c.HeadDim, n*c.KVHeads*c.HeadDim
+	p.x, p.h.x, p.delta = grow(p.x, n*c.Hidden), grow(p.h.x, n*c.Hidden), grow(p.delta, n*c.Hidden)
+	p.q, p.k, p.v, p.o.x = grow(p.q, attn), grow(p.k, kv), grow(p.v, kv), grow(p.o.x, attn)
+	p.gate.x, p.up = grow(p.gate.x, n*c.FeedForward), grow(p.up, n*c.FeedForward)
+	for _, r := range p.rows {
+		for i := range p.scores {
+			p.scores[i] = grow(p.scores[i], r.segment.Cache.capacity)
+		}
+	}
+}
+
+// grow returns s with length n, in a new array only if it is too small.
+func grow[T any](s []T, n int) []T {
+	if cap(s) < n {
+		return make([]T, n)
+	}
+	return s[:n]
+}

@@ -1,0 +1,173 @@
+package infer
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"sync"
+
+	"github.com/wrinklefree/wf/gguf"
+	"github.com/wrinklefree/wf/gguf/fault"
+	"github.com/wrinklefree/wf/infer/kernel"
+	"github.com/wrinklefree/wf/quant"
+)
+
+// errNotTernary says that a matrix has weights other than -s, 0 and s for one s.
+var errNotTernary = errors.New("not ternary")
+
+// unpacker reads trits of whole rows, the first being row. It fails with errNotTernary or *quant.CodeError.
+type unpacker func(trits []int8, row int) error
+
+// readTernary lays a matrix out for the kernel. Rows are unpacked by all threads, each with an unpacker of its own.
+func (w *weights) readTernary(t *gguf.TensorInfo, data []byte) (*kernel.Ternary, error) {
+	switch t.Type {
+	case gguf.I2_S:
+		return w.readI2S(t, data)
+	case gguf.TQ1_0, gguf.TQ2_0:
+		scale := firstMagnitude(t, data)
+		return w.pack(t, scale, 1, func() unpacker { return unpackTQ(t, data, scale) })
+	}
+	scale := firstMagnitude(t, data)
+	if scale-scale != 0 {
+		return nil, errNotTernary // and not finite either, which readDense will say
+	}
+	return w.pack(t, scale, 1, func() unpacker { return unpackFloats(t, data, scale) })
+}
+
+// readI2S reads n/4 bytes of codes and the scale behind them (FORMATS.md 2.7). Blocks run through the whole tensor and may straddle rows, so
+// rows are unpacked in the smallest groups that begin and end with a block.
+func (w *weights) readI2S(t *gguf.TensorInfo, data []byte) (*kernel.Ternary, error) {
+	cols, block := int(t.Dims[0]), int(w.layout)
+	codes, tail := data[:len(data)-quant.I2STailBytes], data[len(data)-quant.I2STailBytes:]
+	return w.pack(t, quant.I2SScale(tail), block/gcd(cols, block), func() unpacker {
+		return func(trits []int8, row int) error { return w.layout.Unpack(trits, codes[row*cols/4:][:len(trits)/4]) }
+	})
+}
+
+func gcd(a, b int) int {
+	for b != 0 {
+		a, b = b, a%b
+	}
+	return a
+}
+
+// unpackTQ reads TQ1_0 and TQ2_0. Their blocks have scales of their own; in a matrix that was ternary all are the same, or 0 for a block of
+// zeros.
+func unpackTQ(t *gguf.TensorInfo, data []byte, scale float32) unpacker {
+	stride, block := rowBytes(t), int(t.Type.BlockSize())
+	scales := make([]float32, int(t.Dims[0])/block)
+	return func(trits []int8, row int) error {
+		src := data[row*stride:][:stride]
+		if t.Type == gguf.TQ1_0 {
+			quant.UnpackTQ1(trits, scales, src)
+		} else if err := quant.UnpackTQ2(trits, scales, src); err != nil {
+			return err
+		}
+		for b, d := range scales {
+			switch d {
+			case scale:
+			case 0:
+				clear(trits[b*block:][:block])
+			default:
+				return errNotTernary
+			}
+		}
+		return nil
+	}
+}
+
+// unpackFloats reads F32, F16 and BF16.
+func unpackFloats(t *gguf.TensorInfo, data []byte, scale float32) unpacker {
+	stride := rowBytes(t)
+	x := make([]float32, t.Dims[0])
+	return func(trits []int8, row int) error {
+		quant.Decode(x, t.Type, data[row*stride:][:stride])
+		for i, v := range x {
+			switch v {
+			case 0:
+				trits[i] = 0
+			case scale:
+				trits[i] = 1
+			case -scale:
+				trits[i] = -1
+			default:
+				return errNotTernary
+			}
+		}
+		return nil
+	}
+}
+
+// firstMagnitude is the magnitude of the first weight that is not zero. A matrix of zeros may have any scale; it gets the one that wf convert
+// writes.
+func firstMagnitude(t *gguf.TensorInfo, data []byte) float32 {
+	x, stride := make([]float32, t.Dims[0]), rowBytes(t)
+	for ; len(data) > 0; data = data[stride:] {
+		quant.Decode(x, t.Type, data[:stride])
+		for _, v := range x {
+			if v != 0 {
+				return float32(math.Abs(float64(v)))
+			}
+		}
+	}
+	return 1e-5
+}
+
+// pack makes the kernel's matrix, group rows at a time.
+func (w *weights) pack(t *gguf.TensorInfo, scale float32, group int, newUnpacker func() unpacker) (*kernel.Ternary, error) {
+	if err := checkScale(t, scale); err != nil {
+		return nil, err
+	}
+	cols, rows := int(t.Dims[0]), int(t.Rows())
+	m, err := kernel.NewTernary(rows, cols, scale)
+	if err != nil {
+		return nil, fmt.Errorf("infer: tensor %q: %w", t.Name, err)
+	}
+	var found findings
+	w.pool.Run(rows, group, func(lo, hi int) {
+		unpack, buffer := newUnpacker(), make([]int8, group*cols)
+		for ; lo < hi; lo += group {
+			trits := buffer[:min(group, hi-lo)*cols]
+			if err := unpack(trits, lo); err != nil {
+				found.add(err, lo, cols)
+				continue
+			}
+			for r := 0; len(trits) > 0; r, trits = r+1, trits[cols:] {
+				m.SetRow(lo+r, trits[:cols])
+			}
+		}
+	})
+	return m, found.err(t)
+}
+
+// findings gathers what the threads object to.
+type findings struct {
+	sync.Mutex
+	notTernary bool
+	codes, row int // how many codes 3, and the first row that has one
+}
+
+func (f *findings) add(err error, row, cols int) {
+	f.Lock()
+	defer f.Unlock()
+	var bad *quant.CodeError
+	if !errors.As(err, &bad) {
+		f.notTernary = true
+		return
+	}
+	if row += bad.Index / cols; f.codes == 0 || row < f.row {
+		f.row = row
+	}
+	f.codes += bad.Count
+}
+
+func (f *findings) err(t *gguf.TensorInfo) error {
+	switch {
+	case f.codes > 0:
+		return fault.New("TENSOR_BAD_TERNARY_CODE", "infer: tensor %q: row %d holds code 3, which is no weight (%d in all); the file is damaged, or "+
+			"its codes lie in another layout (--i2s-layout)", t.Name, f.row, f.codes)
+	case f.notTernary:
+		return errNotTernary
+	}
+	return nil
+}
