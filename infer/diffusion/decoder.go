@@ -1,0 +1,270 @@
+// Package diffusion decodes: block diffusion in both dialects of Fast-dLLM v2 and WrinkleFree, and plain autoregression.
+//
+// A block of positions starts as masks. Each denoise step is one forward pass over the block; where the model is confident enough its tokens are
+// taken, and the step repeats until no mask is left:
+//
+//	prompt                        | block of 8, M is a mask
+//	What is the capital of France | The M   M  M      M  is M M    after the 1st step: two positions were beyond the threshold
+//	                              | The capital of France is Paris M   after the 2nd
+//
+// The two dialects differ in what a row sees (fast-dllm-v2: all of its own block; wrinklefree: what is before it), in where blocks start, and in
+// which keys and values may be kept. DECODING.md states both exactly; fastdllm.go and wrinklefree.go follow it step by step.
+//
+// A Decoder is one request. It never runs the model: Next names the rows of the next pass and Accept reads their logits, so that one pass can
+// serve many requests.
+//
+// Sources: Fast-dLLM v2, arXiv:2509.26328; WrinkleFree's dlm_server.
+package diffusion
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	"github.com/wrinklefree/wf/gguf/fault"
+	"github.com/wrinklefree/wf/gguf/names"
+	"github.com/wrinklefree/wf/infer"
+)
+
+// Model is what a decoder needs of infer.Model; tests put a stub here.
+type Model interface {
+	Config() *infer.Config
+	NewCache(capacity int) (*infer.Cache, error)
+	Forward(segments []*infer.Segment) error
+}
+
+// Result of a generation.
+type Result struct {
+	IDs          []int32 `json:"new_ids"`       // the stop token included
+	Text         string  `json:"text"`          // of the new ids, without stop token and stop string; "" without Options.Text
+	FinishReason string  `json:"finish_reason"` // stop, length; "" before the end
+	Seed         uint64  `json:"seed"`          // of the sampler, for a repetition
+	Stats        Stats   `json:"stats"`
+}
+
+// decoding is a way of choosing passes: a dialect, or plain autoregression.
+type decoding interface {
+	plan()                 // prepares the next pass with Decoder.pass and Decoder.want
+	accept(guesses []Take) // acts on what the pass says of the wanted positions, which ascend
+}
+
+// Decoder is one request's state machine: Next says which rows the next pass needs, Accept takes their logits.
+//
+// Masked is a state of a position, not an id: a mask token in the prompt is an ordinary token.
+type Decoder struct {
+	settings
+	how       decoding
+	cache     *infer.Cache
+	vocab     int
+	n0, limit int     // prompt tokens; positions of prompt and answer together at most
+	ids       []int32 // prompt, answer and the current block, with the mask token where it is masked
+	masked    []bool  // whether a position waits to be filled in; as long as ids
+	settled   int     // known positions with no mask before them, cut to limit and to the end of the answer
+	finish    string  // why the answer ended; "" while it goes on
+	err       error   // why it failed
+
+	seg     infer.Segment // the next pass
+	kind    Kind
+	planned bool
+	wanted  []int  // the position that each row of seg.Logits predicts
+	guesses []Take // what they predict
+	step    int    // denoise steps that the block has had
+
+	sampler *sampler
+	reading reading
+	stats   Stats
+}
+
+// NewDecoder checks a request against the model and allocates its cache. Errors: every unusable option at once (BAD_OPTION), MODE_MISMATCH,
+// BAD_PROMPT, CONTEXT_LENGTH_EXCEEDED, and those of Model.NewCache.
+func NewDecoder(m Model, prompt []int32, o Options) (*Decoder, error) {
+	c := m.Config()
+	s, err := o.resolve(c)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkPrompt(prompt, c.Vocab, s.Context); err != nil {
+		return nil, err
+	}
+	d := &Decoder{settings: *s, vocab: c.Vocab, n0: len(prompt), settled: len(prompt), limit: s.Context, sampler: newSampler(s, c.Vocab)}
+	if s.MaxTokens > 0 {
+		d.limit = d.n0 + min(s.MaxTokens, s.Context-d.n0)
+	}
+	d.Stop = slices.DeleteFunc(slices.Clone(s.Stop), func(id int32) bool { return id == s.mask })
+	if len(d.Stop) < len(s.Stop) {
+		s.Warn(fmt.Sprintf("the mask token %d is among the stop tokens and was removed from them", s.mask))
+	}
+	d.reading = reading{stream: s.Text, stops: s.StopStrings, show: s.OnText}
+	d.stats.PromptTokens = d.n0
+
+	var positions int
+	d.how, positions = s.begin(d)
+	if d.cache, err = m.NewCache(positions); err != nil {
+		return nil, err
+	}
+	d.seg.Cache = d.cache
+	d.ids, d.masked = make([]int32, d.n0, positions), make([]bool, d.n0, positions)
+	copy(d.ids, prompt)
+	return d, nil
+}
+
+func checkPrompt(prompt []int32, vocab, context int) error {
+	if len(prompt) == 0 {
+		return fault.New("BAD_PROMPT", "the prompt has no token; wanted at least one")
+	}
+	for i, id := range prompt {
+		if id < 0 || int(id) >= vocab {
+			return fault.New("BAD_PROMPT", "prompt token %d is id %d; the vocabulary has ids 0 to %d", i, id, vocab-1)
+		}
+	}
+	if len(prompt) >= context {
+		return fault.New("CONTEXT_LENGTH_EXCEEDED", "the prompt has %d tokens, and a context of %d leaves no room for an answer; "+
+			"shorten it or raise --ctx-size", len(prompt), context)
+	}
+	return nil
+}
+
+// Next returns the rows of the next pass, the same until Accept; nil once the answer has ended or failed. The decoder owns the segment.
+func (d *Decoder) Next() *infer.Segment {
+	if d.finish != "" || d.err != nil {
+		return nil
+	}
+	if !d.planned {
+		d.how.plan()
+		d.planned = true
+	}
+	return &d.seg
+}
+
+// Kind says what the pass of the last Next is for.
+func (d *Decoder) Kind() Kind { return d.kind }
+
+// Accept acts on the logits of the segment that Next returned. NUMERIC_ERROR if they are not numbers: then the answer has failed.
+func (d *Decoder) Accept() error {
+	if d.err = d.seg.Err; d.err != nil {
+		return d.err
+	}
+	d.planned = false
+	d.stats.Passes[d.kind]++
+	step := 0
+	if d.kind == DenoiseBlock || d.kind == DenoiseSubBlock {
+		d.step++
+		step = d.step
+	}
+	d.guesses = d.guesses[:0]
+	for i, position := range d.wanted {
+		id, confidence, ok := d.sampler.choose(d.seg.Out[i*d.vocab:][:d.vocab], position, step)
+		if !ok {
+			d.err = fault.New("NUMERIC_ERROR", "the logits for position %d hold NaN or infinity, or nothing but -infinity; "+
+				"the model file is damaged or its weights overflow", position)
+			return d.err
+		}
+		d.guesses = append(d.guesses, Take{position, id, confidence})
+	}
+	d.how.accept(d.guesses)
+	return nil
+}
+
+// Result returns the answer as far as it is settled.
+func (d *Decoder) Result() *Result {
+	d.stats.NewTokens = d.settled - d.n0
+	return &Result{IDs: slices.Clone(d.ids[d.n0:d.settled]), Text: d.reading.shown.String(), FinishReason: d.finish, Seed: d.sampler.seed, Stats: d.stats}
+}
+
+// pass prepares a pass over positions [lo, hi), which see no position at or above extent.
+func (d *Decoder) pass(kind Kind, lo, hi int) {
+	d.kind = kind
+	d.seg.Start, d.seg.IDs, d.seg.Extent = lo, d.ids[lo:hi], hi
+	d.seg.Logits, d.wanted = d.seg.Logits[:0], d.wanted[:0]
+}
+
+// want asks the pass for the token at a position, which the logits of row (a position too) predict.
+func (d *Decoder) want(position, row int) {
+	d.seg.Logits, d.wanted = append(d.seg.Logits, row-d.seg.Start), append(d.wanted, position)
+}
+
+// open begins a block that ends before position end: what is not known of it is masked.
+func (d *Decoder) open(end int) {
+	d.step = 0
+	for len(d.ids) < end {
+		d.ids, d.masked = append(d.ids, d.mask), append(d.masked, true)
+	}
+}
+
+// firstMask returns the first masked position at or after from; len(d.ids) if there is none.
+func (d *Decoder) firstMask(from int) int {
+	for from < len(d.ids) && !d.masked[from] {
+		from++
+	}
+	return from
+}
+
+// theta is the threshold of the n-th pass, the first being 1. The sums are float32, as in dlm_server.
+func (d *Decoder) theta(n int) float32 {
+	switch {
+	case d.Mode == names.ModeGreedy:
+		return -1 // every confidence exceeds it
+	case d.Mode == names.ModeAdaptive && n == 1:
+		return max(0.5, d.threshold-0.4)
+	case d.Mode == names.ModeAdaptive && n == 2:
+		return max(0.7, d.threshold-0.2)
+	}
+	return d.threshold
+}
+
+// confident keeps the guesses whose confidence exceeds theta, or else the single most confident one, the lowest position among equals: every
+// pass makes progress.
+func confident(guesses []Take, theta float32) []Take {
+	best := slices.MaxFunc(guesses, func(a, b Take) int { return cmp.Compare(a.Confidence, b.Confidence) })
+	taken := guesses[:0]
+	for _, g := range guesses {
+		if g.Confidence > theta {
+			taken = append(taken, g)
+		}
+	}
+	if len(taken) == 0 {
+		taken = append(taken, best)
+	}
+	return taken
+}
+
+// fill puts tokens into masked positions of the block, tells of it, and settles what has no mask before it any more.
+func (d *Decoder) fill(event string, block, sub int, taken []Take) {
+	for _, t := range taken {
+		d.ids[t.Position], d.masked[t.Position] = t.ID, false
+	}
+	d.tell(Event{Event: event, Block: block, Sub: sub, Pass: d.step, Take: taken})
+	d.settle()
+}
+
+// append adds a token that was chosen without a threshold.
+func (d *Decoder) append(one []Take) {
+	d.ids, d.masked = append(d.ids, one[0].ID), append(d.masked, false)
+	d.tell(Event{Event: eventNext, Block: one[0].Position, Sub: NoSub, Take: one})
+	d.settle()
+}
+
+func (d *Decoder) tell(e Event) {
+	if d.OnEvent != nil {
+		d.OnEvent(e)
+	}
+}
+
+// settle moves over the new tokens that have no mask before them, up to the first that ends the answer, and hands them on.
+func (d *Decoder) settle() {
+	from := d.settled
+	for d.finish == "" && d.settled < min(len(d.ids), d.limit) && !d.masked[d.settled] {
+		id := d.ids[d.settled]
+		d.settled++
+		switch {
+		case slices.Contains(d.Stop, id) || d.reading.push(id):
+			d.finish = "stop"
+		case d.settled == d.limit:
+			d.finish = "length"
+		}
+	}
+	if d.OnTokens != nil && d.settled > from {
+		d.OnTokens(d.ids[from:d.settled])
+	}
+	d.reading.flush(d.finish != "")
+}

@@ -1,0 +1,31 @@
+package diffusion
+
+import (
+	"context"
+	"time"
+
+	"github.com/wrinklefree/wf/infer"
+)
+
+// Generate runs one request to its end. Cancellation counts between passes; it and any other failure after the first pass return the answer so far
+// with the error.
+func Generate(ctx context.Context, m Model, prompt []int32, o Options) (*Result, error) {
+	d, err := NewDecoder(m, prompt, o)
+	if err != nil {
+		return nil, err
+	}
+	for segment := d.Next(); segment != nil; segment = d.Next() {
+		if err := ctx.Err(); err != nil {
+			return d.Result(), err
+		}
+		began := time.Now()
+		if err := m.Forward([]*infer.Segment{segment}); err != nil {
+			return d.Result(), err
+		}
+		if err := d.Accept(); err != nil {
+			return d.Result(), err
+		}
+		d.stats.Seconds[d.kind] += time.Since(began).Seconds()
+	}
+	return d.Result(), nil
+}
