@@ -421,7 +421,9 @@ func TestLimitsAreReachable(t *testing.T) {
 // oneByte reads a byte at a time.
 type oneByte struct{ io.ReaderAt }
 
-func (r oneByte) ReadAt(p []byte, off int64) (int, error) { return r.ReaderAt.ReadAt(p[:min(len(p), 1)], off) }
+func (r oneByte) ReadAt(p []byte, off int64) (int, error) {
+	return r.ReaderAt.ReadAt(p[:min(len(p), 1)], off)
+}
 
 // failing reads up to a byte and no further.
 type failing struct {

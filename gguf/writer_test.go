@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -59,15 +60,15 @@ func write(t testing.TB, m *Metadata, infos ...TensorInfo) []byte {
 
 func fill(i int, info TensorInfo) []byte { return bytes.Repeat([]byte{byte(i + 1)}, int(info.Size)) }
 
-// everything is a file with a value of every type, an array of every type, and a tensor of every type.
-func everything(t testing.TB) []byte {
+// everything is a file with a value of every type, an array of every type, these values too, and a tensor of every type.
+func everything(t testing.TB, more ...any) []byte {
 	m := &Metadata{}
-	for _, v := range []any{
+	for _, v := range append([]any{
 		uint8(200), int8(-3), uint16(60000), int16(-300), uint32(1 << 31), int32(-1 << 31), float32(0.1), true, false, "text", "", "\xff\x00 any bytes",
 		uint64(1 << 63), int64(math.MinInt64), math.Pi, []uint8{1, 2}, []int8{-1}, []uint16{1, 65535}, []int16{-1, 1}, []uint32{7, 8, 9}, []int32{-7},
 		[]float32{0.5, -0.5}, []bool{true, false, true}, []string{"a", "", "\xfe"}, []uint64{1 << 60}, []int64{-1}, []float64{1e300},
-		[]string{}, []float64{}, make([]uint16, 100_000),
-	} {
+		[]string{}, []float64{},
+	}, more...) {
 		m.Set(fmt.Sprintf("k%d.%T", len(m.All()), v), v)
 	}
 	var infos []TensorInfo
@@ -115,7 +116,9 @@ func TestWriterWorkedExample(t *testing.T) { // FORMATS.md 1.7
 }
 
 func TestRoundTrip(t *testing.T) {
-	file := everything(t)
+	large := make([]uint16, 100_000) // more than is read at a time
+	large[99_999] = 7
+	file := everything(t, large)
 	f, err := Parse(file)
 	if err != nil {
 		t.Fatal(err)
@@ -123,7 +126,7 @@ func TestRoundTrip(t *testing.T) {
 	if again := write(t, f.Metadata, f.Tensors...); !bytes.Equal(again, file) {
 		t.Error("what was read is not written the same")
 	}
-	if v, _, err := Value[[]uint16](f.Metadata, "k29.[]uint16"); err != nil || len(v) != 100_000 {
+	if v, _, err := Value[[]uint16](f.Metadata, "k29.[]uint16"); err != nil || !slices.Equal(v, large) {
 		t.Errorf("%d elements, %v", len(v), err)
 	}
 	if v, ok, err := Value[string](f.Metadata, "k11.string"); !ok || err != nil || v != "\xff\x00 any bytes" {
