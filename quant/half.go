@@ -18,7 +18,7 @@ func toHalf(x float32) uint16 {
 	case bits <= 0x7f800000:
 		return sign | 0x7c00
 	}
-	return sign | 0x7e00 | uint16(bits>>13)
+	return sign | 0x7e00 | uint16(bits>>13)&0x3ff
 }
 
 // fromHalf is exact.
