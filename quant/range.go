@@ -11,7 +11,7 @@ import (
 type Range struct {
 	Type       gguf.Type
 	Underflows uint64 // values that are not zero and become zero in F16
-	n          uint64
+	Next       uint64 // index of the next value in its tensor; set it to begin behind the first
 }
 
 // Add looks at values. Codes: TENSOR_NOT_FINITE, RANGE_LOSS; both name the index in the tensor.
@@ -30,7 +30,7 @@ func (r *Range) Add(x []float32) error {
 			}
 		}
 	}
-	r.n += uint64(len(x))
+	r.Next += uint64(len(x))
 	return nil
 }
 
@@ -49,9 +49,9 @@ func (r *Range) refuse(x []float32, limit float32) error {
 		switch a := abs(v); {
 		case a < limit:
 		case math.IsInf(float64(v), 0) || v != v:
-			return fault.New("TENSOR_NOT_FINITE", "weight %d is %v; every weight must be a number", r.n+uint64(i), v)
+			return fault.New("TENSOR_NOT_FINITE", "weight %d is %v; every weight must be a number", r.Next+uint64(i), v)
 		default:
-			return fault.New("RANGE_LOSS", "weight %d is %g, beyond the range of %v (below %g); choose bf16 or f32", r.n+uint64(i), v, r.Type, limit)
+			return fault.New("RANGE_LOSS", "weight %d is %g, beyond the range of %v (below %g); choose bf16 or f32", r.Next+uint64(i), v, r.Type, limit)
 		}
 	}
 	return nil
@@ -67,6 +67,8 @@ func CheckScale(t gguf.Type, scale float32) error {
 	switch t {
 	case gguf.F16, gguf.TQ1_0, gguf.TQ2_0:
 		kept = fromHalf(toHalf(scale))
+	case gguf.Q8_0:
+		kept = 127 * fromHalf(toHalf(scale/127))
 	case gguf.BF16:
 		kept = math.Float32frombits(uint32(toBF16(scale)) << 16)
 	}

@@ -1,0 +1,219 @@
+package convert
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/wrinklefree/wf/convert/checkpoint"
+	"github.com/wrinklefree/wf/gguf/disk"
+	"github.com/wrinklefree/wf/gguf/fault"
+)
+
+// Run converts a checkpoint, or with DryRun says what it would do. The output appears complete or not at all; the checkpoint is only read.
+//
+// Memory does not grow with the model: a few chunks of weights per thread, and the vocabulary.
+//
+// Codes: USAGE; those of checkpoint.Open, claim, MakePlan and quant.File.Write.
+func Run(ctx context.Context, o Options) (*Report, error) {
+	start := time.Now()
+	if err := o.Validate(); err != nil {
+		return nil, err
+	}
+	ckpt, err := checkpoint.Open(o.Path)
+	if err != nil {
+		return nil, err
+	}
+	defer ckpt.Close()
+	if o.ConfigDir == "" {
+		o.ConfigDir = ckpt.Dir
+	}
+	if o.Name == "" {
+		o.Name = nameOf(ckpt.Dir)
+	}
+	side := sidecars{dir: o.ConfigDir}
+	defer side.close()
+	c, t, err := side.read()
+	if err != nil {
+		return nil, fmt.Errorf("convert: %w", err)
+	}
+	inv := takeInventory(ckpt)
+	if err := look(ctx, ckpt, inv, c, &o); err != nil {
+		return nil, fmt.Errorf("convert: %w", err)
+	}
+	plan, err := MakePlan(inv, c, t, o)
+	if err != nil {
+		return nil, fmt.Errorf("convert: %w", err)
+	}
+	plan.Notices = append(append([]string{}, ckpt.Notices...), plan.Notices...)
+
+	var lost atomic.Uint64
+	file := plan.file(ctx, ckpt, &o, &lost)
+	for _, s := range ckpt.Sources {
+		file.Sources = append(file.Sources, s.Path)
+	}
+	file.Sources = append(file.Sources, side.paths...)
+	file.Changed = func() error { return errors.Join(ckpt.Changed(), side.changed()) }
+	if o.Out == "" {
+		o.Out = fmt.Sprintf("%s-%s.gguf", strings.Map(fileRune, o.Name), plan.Type)
+	}
+	_, infos, size, err := file.Plan()
+	if err != nil {
+		return nil, fmt.Errorf("convert: %w", err)
+	}
+	r := plan.report(infos, size, file.Sources)
+	r.Out = o.Out
+	tell := func(notices []string) {
+		for _, n := range notices {
+			if o.Notice != nil {
+				o.Notice(n)
+			}
+		}
+	}
+	tell(r.Notices)
+	if !o.DryRun {
+		if err := file.Write(ctx, o.Out, disk.CreateOptions{Force: o.Force}, o.Progress); err != nil {
+			return nil, fmt.Errorf("convert: %w", err)
+		}
+		r.Written = true
+	}
+	if n := lost.Load(); n > 0 {
+		r.Notices = append(r.Notices, fmt.Sprintf("%d weights below 2^-25 became 0 in F16; bf16 and f32 keep them", n))
+		tell(r.Notices[len(r.Notices)-1:])
+	}
+	r.Seconds = time.Since(start).Seconds()
+	return r, nil
+}
+
+// nameOf returns the base name of a folder, also of ".".
+func nameOf(dir string) string {
+	if abs, err := filepath.Abs(dir); err == nil {
+		dir = abs
+	}
+	return filepath.Base(dir)
+}
+
+// fileRune replaces what cannot stand in a file name.
+func fileRune(r rune) rune {
+	if r < ' ' || strings.ContainsRune(`/\:*?"<>|`, r) {
+		return '-'
+	}
+	return r
+}
+
+// sidecars are the small files beside the weights. They stay open, so that a change is noticed.
+type sidecars struct {
+	dir   string
+	files []*disk.File
+	paths []string
+}
+
+func (s *sidecars) read() (*Config, *Tokenizer, error) {
+	config, err := s.open("config.json", "CONFIG", maxConfigBytes)
+	if err != nil {
+		return nil, nil, err
+	}
+	if config == nil {
+		return nil, nil, fault.New("CONFIG_NOT_FOUND", "%s has no config.json, which says what the weights are; pass --config-dir", s.dir)
+	}
+	generation, err := s.open("generation_config.json", "CONFIG", maxConfigBytes)
+	if err != nil {
+		return nil, nil, err
+	}
+	dlm, err := s.open("dlm_config.json", "CONFIG", maxConfigBytes)
+	if err != nil {
+		return nil, nil, err
+	}
+	c, err := ParseConfig(config, generation, dlm)
+	if err != nil {
+		return nil, nil, err
+	}
+	t, err := s.readTokenizer()
+	return c, t, err
+}
+
+func (s *sidecars) readTokenizer() (*Tokenizer, error) {
+	data, err := s.open("tokenizer.json", "TOKENIZER", maxTokenizerBytes)
+	if err != nil {
+		return nil, err
+	}
+	if data == nil {
+		return nil, fault.New("TOKENIZER_NOT_FOUND", "%s has no tokenizer.json; wf reads no other form yet: save the tokenizer as a fast one, or pass --config-dir", s.dir)
+	}
+	t, err := ParseTokenizer(data)
+	if err != nil {
+		return nil, err
+	}
+	data, err = s.open("tokenizer_config.json", "TOKENIZER", maxConfigBytes)
+	if err != nil {
+		return nil, err
+	}
+	if data != nil {
+		f, err := readObject("tokenizer_config.json", data, "TOKENIZER")
+		if err == nil {
+			err = t.readConfig(f)
+		}
+		if err == nil {
+			err = t.readTemplates(f)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	if len(t.Templates) > 0 {
+		return t, nil
+	}
+	if data, err = s.open("chat_template.jinja", "TOKENIZER", maxConfigBytes); err != nil {
+		return nil, err
+	}
+	if data != nil {
+		t.Templates = []ChatTemplate{{"default", string(data)}}
+		return t, nil
+	}
+	if data, err = s.open("chat_template.json", "TOKENIZER", maxConfigBytes); err != nil || data == nil {
+		return t, err
+	}
+	f, err := readObject("chat_template.json", data, "TOKENIZER")
+	if err != nil {
+		return nil, err
+	}
+	return t, t.readTemplates(f)
+}
+
+// open reads a small file whole; a missing one is nil.
+func (s *sidecars) open(name string, f family, maxBytes int64) ([]byte, error) {
+	path := filepath.Join(s.dir, name)
+	file, err := disk.Open(path)
+	if fault.Code(err) == "NOT_FOUND" {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	s.files = append(s.files, file)
+	s.paths = append(s.paths, path)
+	if file.Size() > maxBytes {
+		return nil, fault.New(string(f)+limit, "%s has %d bytes; the limit is %d", name, file.Size(), maxBytes)
+	}
+	data := make([]byte, file.Size())
+	_, err = file.ReadAt(data, 0)
+	return data, err
+}
+
+func (s *sidecars) changed() error {
+	var all []error
+	for _, f := range s.files {
+		all = append(all, f.Changed())
+	}
+	return errors.Join(all...)
+}
+
+func (s *sidecars) close() {
+	for _, f := range s.files {
+		f.Close()
+	}
+}

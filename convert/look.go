@@ -1,0 +1,279 @@
+package convert
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"math"
+	"runtime"
+	"sync"
+	"sync/atomic"
+
+	"github.com/wrinklefree/wf/convert/checkpoint"
+	"github.com/wrinklefree/wf/gguf/fault"
+	"github.com/wrinklefree/wf/gguf/names"
+	"github.com/wrinklefree/wf/quant"
+)
+
+// look reads as much of the weights as the plan depends on: the projections, until their kind is known (master weights to the end, for
+// their mean), and the beginning of the other matrices.
+func look(ctx context.Context, ckpt *checkpoint.Checkpoint, inv *Inventory, c *Config, o *Options) error {
+	all, err := claim(inv, c)
+	if err != nil {
+		return err
+	}
+	pieces := all.ordered(c)
+	found := make([]Values, len(pieces))
+	l := looker{ckpt: ckpt, config: c, o: o, embedding: all[names.TokenEmbedding]}
+	err = forEach(ctx, o.Threads, len(pieces), func(i int) error {
+		s := scratches.Get().(*scratch)
+		defer scratches.Put(s)
+		var err error
+		found[i], err = l.look(ctx, pieces[i], s)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	for i, p := range pieces {
+		inv.Values[p.name] = found[i]
+	}
+	return nil
+}
+
+type looker struct {
+	ckpt      *checkpoint.Checkpoint
+	config    *Config
+	o         *Options
+	embedding *piece
+}
+
+func (l *looker) look(ctx context.Context, p *piece, s *scratch) (v Values, err error) {
+	if !p.isMatrix() {
+		return v, nil
+	}
+	t, _ := l.ckpt.Tensor(p.source.Name)
+	if p.scale != nil {
+		if v.WeightScale, err = l.scale(p, s); err != nil {
+			return v, err
+		}
+	}
+	switch {
+	case p.isPacked():
+		err = lookPacked(ctx, t, p, s, &v)
+	default:
+		err = l.lookFloats(ctx, t, p, s, &v)
+	}
+	if err == nil && p.part == names.Output {
+		v.SameAsEmbed, err = l.sameAsEmbedding(ctx, t)
+	}
+	return v, err
+}
+
+// scale reads a weight_scale.
+func (l *looker) scale(p *piece, s *scratch) (float32, error) {
+	t, _ := l.ckpt.Tensor(p.scale.Name)
+	x, err := s.floats(t, 0, 1)
+	if err != nil {
+		return 0, err
+	}
+	if v := x[0]; !(v >= 0x1p-126 && v <= 0x1p126) {
+		return 0, fault.New("TENSOR_BAD_SCALE", "tensor %s is %g; a scale is a positive number", fault.Quote(t.Name), v)
+	}
+	return x[0], nil
+}
+
+func (l *looker) lookFloats(ctx context.Context, t *checkpoint.Tensor, p *piece, s *scratch, v *Values) error {
+	var (
+		projection = quant.IsProjection(p.name)
+		master     = isMaster(p, l.config, l.o)
+		largest    = isAuto(l.o.Type)
+		ternary    quant.Detector
+		mean       quant.AbsMean
+		finite     quant.Range // of F32: a NaN would make the mean one
+		zeros      uint64
+	)
+	v.Constant, v.Ternary = true, projection
+	first, cols := float32(0), p.shape[1]
+	from, total := p.first*cols, p.shape[0]*cols
+	for done := uint64(0); done < total && (v.Constant || v.Ternary || master || largest); {
+		if err := ctx.Err(); err != nil {
+			return context.Cause(ctx)
+		}
+		n := min(chunk, total-done)
+		x, err := s.floats(t, from+done, n)
+		if err != nil {
+			return err
+		}
+		if done == 0 {
+			first = x[0]
+		}
+		for i := 0; v.Constant && i < len(x); i++ {
+			v.Constant = x[i] == first
+		}
+		if v.Ternary || projection && done == 0 {
+			ternary.Add(x)
+			v.Unit, v.Ternary = ternary.Ternary()
+		}
+		if v.Ternary {
+			for _, w := range x {
+				if w == 0 {
+					zeros++
+				}
+			}
+		}
+		if master || v.Ternary {
+			if err := finite.Add(x); err != nil {
+				return fmt.Errorf("tensor %s: %w", fault.Quote(t.Name), err)
+			}
+		}
+		if master {
+			mean.Add(x)
+		}
+		if largest {
+			for _, w := range x {
+				if a := float32(math.Abs(float64(w))); a > v.Max {
+					v.Max = a
+				}
+			}
+		}
+		done += n
+	}
+	if master {
+		v.Mean = mean.Scale()
+	}
+	if v.Ternary {
+		v.Density = float64(total-zeros) / float64(total)
+	} else if projection {
+		v.Residual = ternary.Residual()
+	}
+	return nil
+}
+
+func lookPacked(ctx context.Context, t *checkpoint.Tensor, p *piece, s *scratch, v *Values) error {
+	var bytesOf [256]uint64
+	total := t.Shape[0] * t.Shape[1]
+	for done := uint64(0); done < total; {
+		if err := ctx.Err(); err != nil {
+			return context.Cause(ctx)
+		}
+		n := min(4*chunk, total-done)
+		raw, err := s.bytes(t, done, n)
+		if err != nil {
+			return err
+		}
+		for _, b := range raw {
+			bytesOf[b]++
+		}
+		done += n
+	}
+	var codes [4]uint64
+	for b, n := range bytesOf {
+		for shift := 0; shift < 8; shift += 2 {
+			codes[b>>shift&3] += n
+		}
+	}
+	if codes[3] > 0 {
+		row, err := firstBadRow(t, s)
+		if err != nil {
+			return err
+		}
+		return fault.New("TENSOR_BAD_TERNARY_CODE", "tensor %s: row %d has code 3, of %d in all; ternary codes are 0, 1 and 2", fault.Quote(t.Name), row, codes[3])
+	}
+	padding := 4*t.Shape[0] - p.shape[0] // rows of code 1 that fill the last bytes
+	codes[1] -= min(codes[1], padding*t.Shape[1])
+	count := codes[0] + codes[1] + codes[2]
+	v.Ternary, v.Unit = true, 1
+	v.Density = float64(codes[0]+codes[2]) / float64(count)
+	v.Constant = max(codes[0], codes[1], codes[2]) == count
+	return nil
+}
+
+// firstBadRow finds the first row with a code 3, row by row of what is unpacked.
+func firstBadRow(t *checkpoint.Tensor, s *scratch) (uint64, error) {
+	rows, cols := t.Shape[0], t.Shape[1]
+	for quarter := range uint64(4) {
+		for row := range rows {
+			raw, err := s.bytes(t, row*cols, cols)
+			if err != nil {
+				return 0, err
+			}
+			for _, b := range raw {
+				if b>>(2*quarter)&3 == 3 {
+					return quarter*rows + row, nil
+				}
+			}
+		}
+	}
+	return 0, nil
+}
+
+// sameAsEmbedding compares the head with the embedding: one storage, or equal bytes.
+func (l *looker) sameAsEmbedding(ctx context.Context, head *checkpoint.Tensor) (bool, error) {
+	embedding, _ := l.ckpt.Tensor(l.embedding.source.Name)
+	if head.SharesStorage(embedding) {
+		return true, nil
+	}
+	if head.DType != embedding.DType {
+		return false, nil
+	}
+	var a, b scratch
+	for done, total := uint64(0), uint64(head.Size()); done < total; {
+		if err := ctx.Err(); err != nil {
+			return false, context.Cause(ctx)
+		}
+		n := min(chunk, total-done)
+		x, err := a.bytes(head, done, n)
+		if err != nil {
+			return false, err
+		}
+		y, err := b.bytes(embedding, done, n)
+		if err != nil || !bytes.Equal(x, y) {
+			return false, err
+		}
+		done += n
+	}
+	return true, nil
+}
+
+// forEach calls f for 0 to n-1 on several goroutines, and returns the error of the lowest i that has one.
+func forEach(ctx context.Context, threads, n int, f func(i int) error) error {
+	if threads == 0 {
+		threads = runtime.GOMAXPROCS(0)
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	errs := make([]error, n)
+	var next atomic.Int64
+	var workers sync.WaitGroup
+	for range min(threads, n) {
+		workers.Go(func() {
+			for ctx.Err() == nil {
+				i := int(next.Add(1)) - 1
+				if i >= n {
+					return
+				}
+				if errs[i] = guarded(i, f); errs[i] != nil {
+					cancel()
+				}
+			}
+		})
+	}
+	workers.Wait()
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return context.Cause(ctx)
+}
+
+// guarded turns a panic into an error.
+func guarded(i int, f func(i int) error) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("convert: a bug: %v", r)
+		}
+	}()
+	return f(i)
+}

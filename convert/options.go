@@ -1,0 +1,199 @@
+// Package convert writes a training checkpoint as a GGUF file.
+//
+// It decides first and moves bytes second:
+//
+//	config.json, tokenizer.json      Config, Tokenizer    what the model says it is (bounded, strict JSON)
+//	safetensors / PyTorch headers    Inventory            names, dtypes, shapes: no weights
+//	a look at the projections        Inventory.Values     are they ternary already, and at which scale
+//	              |
+//	          MakePlan                                    every rename, row order, scale, type and metadata key: plain data
+//	              |
+//	          write                                       decides nothing: same input, same bytes
+//
+// The rules are FORMATS.md 3 to 8. The three that cost other converters their models:
+//
+//   - a BitNet layer is ternarised (s = mean |W|, codes = round half even of W/s, clamped to -1..1) before it is written in any type,
+//     unless its values are {-s, 0, s} already, in which case s is kept (a second mean would shrink it by the share of zeros);
+//   - a packed layer's weight_scale multiplies for linear_class "autobitlinear" and divides for "bitlinear", the default;
+//   - q and k rows are interleaved for architecture llama alone.
+//
+// A tensor that no rule claims stops the conversion.
+package convert
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"strings"
+
+	"github.com/wrinklefree/wf/gguf"
+	"github.com/wrinklefree/wf/gguf/fault"
+	"github.com/wrinklefree/wf/gguf/names"
+	"github.com/wrinklefree/wf/quant"
+)
+
+// Options of one conversion. The zero value of every field but Path works.
+type Options struct {
+	Path      string // the checkpoint: a folder, or one weight file
+	ConfigDir string // where config.json and the tokenizer are; "" means beside the weights
+	Out       string // "" means <Name>-<TYPE>.gguf in the working directory
+	Name      string // general.name; "" means the checkpoint folder's name
+	Version   string // wf.version: the release that writes the file
+
+	Type           string // type of the matrices, in any case: f16 ("" too), bf16, f32, q8_0, i2_s, tq1_0, tq2_0 or auto
+	TokenEmbedding string // type of token_embd.weight; "" means what Type implies (FORMATS.md 2.11)
+	OutputTensor   string // type of output.weight; the same
+
+	Force           bool // replace Out; let MaskToken differ from the checkpoint's
+	DryRun          bool // plan and report, write nothing
+	AllowSuspicious bool // let constant matrices through, and record them
+
+	Ternarize         bool     // the float projections are master weights of a ternary model, whatever the config says
+	KeepMasterWeights bool     // write master weights as they are; the file is marked and refuses ternary types
+	ScaleRule         string   // "", multiply or divide: how a packed layer's weight_scale acts; "" follows quantization_config
+	SubLNEps          *float32 // epsilon of the norms on the inputs of projections; nil follows the checkpoint
+	HiddenActivation  string   // "", silu or relu2; "" follows the checkpoint
+	PreTokenizer      string   // tokenizer.ggml.pre; "" follows the structure of tokenizer.json
+
+	MaskToken    *int32   // the mask token's id; nil follows the checkpoint
+	NoMask       bool     // the model is autoregressive, whatever the checkpoint says
+	Dialect      string   // "", fast-dllm-v2 or wrinklefree (DECODING.md)
+	BlockSize    int      // tokens per diffusion block; 0 follows the checkpoint, then 32
+	SubBlockSize int      // tokens per sub-block; 0 follows the checkpoint, then 8
+	Threshold    *float32 // default confidence, 0..1; nil writes only what the checkpoint states
+	Mode         string   // "", iterative, greedy or adaptive; "" writes only what the checkpoint states
+	ShiftLogits  *bool    // nil follows the checkpoint, then true
+
+	Threads  int                     // 0 means every processor; no effect on the bytes
+	Progress func(done, total int64) // bytes of output written
+	Notice   func(string)            // what a person should know, one sentence each; Report.Notices has them too
+}
+
+// auto chooses I2_S if every projection is ternary and fits, else F16, else BF16 where F16 would overflow.
+const auto = "auto"
+
+func isAuto(name string) bool { return strings.EqualFold(name, auto) }
+
+// usage makes the error of a flag that cannot be right.
+func usage(format string, args ...any) error { return fault.New("USAGE", format, args...) }
+
+// Validate returns every problem of the options at once, each with code USAGE.
+func (o *Options) Validate() error {
+	var problems []error
+	add := func(format string, args ...any) { problems = append(problems, usage(format, args...)) }
+	oneOf := func(flag, value string, allowed ...string) {
+		if value == "" {
+			return
+		}
+		for _, a := range allowed {
+			if value == a {
+				return
+			}
+		}
+		add("%s is %s; want %s", flag, fault.Quote(value), strings.Join(allowed, ", "))
+	}
+
+	if o.Path == "" {
+		add("no checkpoint is named")
+	}
+	target, ok := parseType(o.Type)
+	if !ok {
+		add("--outtype is %s; want %s or auto", fault.Quote(o.Type), strings.ToLower(strings.Join(gguf.TypeNames(), ", ")))
+	}
+	for _, t := range []struct{ flag, value string }{{"--token-embedding-type", o.TokenEmbedding}, {"--output-tensor-type", o.OutputTensor}} {
+		if typ, ok := parseType(t.value); !ok || isAuto(t.value) || quant.IsTernary(typ) {
+			add("%s is %s; want f16, bf16, f32, q8_0 or q6_k", t.flag, fault.Quote(t.value))
+		}
+	}
+	if o.KeepMasterWeights && ok && quant.IsTernary(target) {
+		add("--keep-master-weights keeps values that %s cannot hold; leave one of the two out", target)
+	}
+	if o.KeepMasterWeights && o.Ternarize {
+		add("--keep-master-weights and --ternarize contradict each other")
+	}
+	oneOf("--scale-rule", o.ScaleRule, multiply, divide)
+	oneOf("--hidden-activation", o.HiddenActivation, names.SiLU, names.ReLU2)
+	oneOf("--pre-tokenizer", o.PreTokenizer, preTokenizers...)
+	oneOf("--dialect", o.Dialect, names.DialectFastDLLM, names.DialectWrinkleFree)
+	oneOf("--decode-mode", o.Mode, names.ModeIterative, names.ModeGreedy, names.ModeAdaptive)
+	if e := o.SubLNEps; e != nil && !(*e > 0 && *e < 1) {
+		add("--subln-eps is %v; want a number above 0 and below 1", *e)
+	}
+	if t := o.Threshold; t != nil && !(*t >= 0 && *t <= 1) {
+		add("--threshold is %v; want a number from 0 to 1", *t)
+	}
+	if o.NoMask && o.MaskToken != nil {
+		add("--mask-token-id cannot be both a number and none")
+	}
+	if m := o.MaskToken; m != nil && *m < 0 {
+		add("--mask-token-id is %d; want a token id or none", *m)
+	}
+	if o.BlockSize < 0 || o.SubBlockSize < 0 || o.BlockSize > math.MaxInt32 || o.SubBlockSize > math.MaxInt32 {
+		add("--block-size %d and --sub-block-size %d: want positive numbers of tokens", o.BlockSize, o.SubBlockSize)
+	}
+	if o.ShiftLogits != nil && !*o.ShiftLogits && o.Dialect == names.DialectFastDLLM {
+		add("--shift-logits=false belongs to dialect %s only", names.DialectWrinkleFree)
+	}
+	if o.Threads < 0 {
+		add("--threads is %d; want a positive number", o.Threads)
+	}
+	return errors.Join(problems...)
+}
+
+// parseType reads a type's name; "" means F16, and auto is left to the plan.
+func parseType(name string) (gguf.Type, bool) {
+	if name == "" || isAuto(name) {
+		return gguf.F16, true
+	}
+	return gguf.ParseType(name)
+}
+
+// canonical lists the options that change bytes, in a fixed order, as wf.options records them: flags as a person would type them.
+func (o *Options) canonical() string {
+	var flags []string
+	add := func(format string, args ...any) { flags = append(flags, fmt.Sprintf(format, args...)) }
+	text := func(flag, value string) {
+		if value != "" {
+			add("%s %s", flag, value)
+		}
+	}
+	number := func(flag string, value int) {
+		if value != 0 {
+			add("%s %d", flag, value)
+		}
+	}
+	set := func(flag string, on bool) {
+		if on {
+			add("%s", flag)
+		}
+	}
+	text("--outtype", strings.ToLower(o.Type))
+	text("--token-embedding-type", strings.ToLower(o.TokenEmbedding))
+	text("--output-tensor-type", strings.ToLower(o.OutputTensor))
+	set("--allow-suspicious", o.AllowSuspicious)
+	set("--ternarize", o.Ternarize)
+	set("--keep-master-weights", o.KeepMasterWeights)
+	text("--scale-rule", o.ScaleRule)
+	if o.SubLNEps != nil {
+		add("--subln-eps %v", *o.SubLNEps)
+	}
+	text("--hidden-activation", o.HiddenActivation)
+	text("--pre-tokenizer", o.PreTokenizer)
+	if o.MaskToken != nil {
+		add("--mask-token-id %d", *o.MaskToken)
+	}
+	if o.NoMask {
+		add("--mask-token-id none")
+	}
+	text("--dialect", o.Dialect)
+	number("--block-size", o.BlockSize)
+	number("--sub-block-size", o.SubBlockSize)
+	if o.Threshold != nil {
+		add("--threshold %v", *o.Threshold)
+	}
+	text("--decode-mode", o.Mode)
+	if o.ShiftLogits != nil {
+		add("--shift-logits=%v", *o.ShiftLogits)
+	}
+	return strings.Join(flags, " ")
+}
