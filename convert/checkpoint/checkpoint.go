@@ -1,10 +1,7 @@
-// Package checkpoint gives one lazy view of the tensors in a training checkpoint: safetensors (single, sharded) and PyTorch zip files.
 package checkpoint
 
 import (
-	"bytes"
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -27,11 +24,19 @@ func openFile(path string) (*file, error) {
 	if err != nil {
 		return nil, err
 	}
-	label := path
-	if !printable(path) {
-		label = fault.Quote(path)
+	return &file{File: f, label: label(path)}, nil
+}
+
+// label is a path as an error shows it: its end if it is long, escaped if it must be.
+func label(path string) string {
+	const most = 80
+	if len(path) > most {
+		path = "..." + path[len(path)-most:]
 	}
-	return &file{File: f, label: label}, nil
+	if !printable(path) {
+		return fault.Quote(path)
+	}
+	return path
 }
 
 // fail makes an error that names the file.
@@ -41,15 +46,6 @@ func (f *file) fail(code, format string, args ...any) error {
 
 func printable(text string) bool {
 	return !strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) })
-}
-
-// Source is one file that was read.
-type Source struct {
-	Path string
-	Name string // base name
-	Size int64
-
-	file *file
 }
 
 // Checkpoint is an open checkpoint.
@@ -136,35 +132,51 @@ func (c *Checkpoint) read(f *file) ([]*Tensor, error) {
 
 // detect tells the format from the first bytes. The name only decides what a file that looks like nothing was meant to be.
 func (f *file) detect() (string, error) {
-	head := make([]byte, min(f.Size(), 512))
-	if _, err := f.ReadAt(head, 0); err != nil {
-		return "", err
-	}
-	is := func(prefix string) bool { return bytes.HasPrefix(head, []byte(prefix)) }
-	text := strings.ToLower(strings.TrimSpace(string(head)))
+	head, err := f.head()
 	switch {
-	case is("PK\x03\x04") || is("PK\x05\x06"):
+	case err != nil:
+		return "", err
+	case strings.HasPrefix(head, "PK\x03\x04") || strings.HasPrefix(head, "PK\x05\x06"):
 		return torchFormat, nil
 	case looksLikeSafetensors(head):
 		return safetensorsFormat, nil
-	case is("\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19"):
+	case strings.HasPrefix(head, "\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19"):
 		return "", f.fail("CKPT_LEGACY", "a PyTorch file from before version 1.6; load it and save it again with torch.save")
-	case len(head) >= 262 && string(head[257:262]) == "ustar":
-		return "", f.fail("CKPT_LEGACY", "a tar file, as PyTorch wrote before version 0.4; load it and save it again with torch.save")
-	case len(head) > 2 && head[0] == 0x80 && head[1] <= 5 && head[2] > 0x20:
+	case len(head) >= 262 && head[257:262] == "ustar":
+		return "", f.fail("CKPT_LEGACY", "a tar file, as the first versions of PyTorch wrote; load it and save it again with torch.save")
+	case len(head) > 2 && head[0] == 0x80 && head[1] <= 5:
 		return "", f.fail("CKPT_LEGACY", "a bare pickle, not a PyTorch zip file; save the weights with torch.save(model.state_dict(), path)")
-	case strings.HasPrefix(text, "version https://git-lfs"):
-		return "", f.fail("NOT_WEIGHTS", "a Git LFS pointer, not the weights; run git lfs pull")
-	case strings.HasPrefix(text, "<!doctype html") || strings.HasPrefix(text, "<html"):
-		return "", f.fail("NOT_WEIGHTS", "an HTML page, probably an error page saved instead of the weights; download it again")
-	case strings.HasPrefix(text, "{") || strings.HasPrefix(text, "["):
-		return "", f.fail("NOT_WEIGHTS", "a JSON text, not weights; download it again")
-	case is("GGUF"):
-		return "", f.fail("NOT_WEIGHTS", "a GGUF file, already converted")
-	case strings.HasSuffix(f.Name(), ".safetensors"):
+	}
+	if what := notWeights(head); what != "" {
+		return "", f.fail("NOT_WEIGHTS", "%s", what)
+	}
+	if strings.HasSuffix(f.Name(), ".safetensors") {
 		return safetensorsFormat, nil
 	}
-	return "", f.fail("NOT_WEIGHTS", "neither a safetensors file nor a PyTorch zip file: it begins with %s", fault.Quote(string(head[:min(len(head), 8)])))
+	return "", f.fail("NOT_WEIGHTS", "neither a safetensors file nor a PyTorch zip file: it begins with %s", fault.Quote(head[:min(len(head), 8)]))
+}
+
+// head returns the first bytes.
+func (f *file) head() (string, error) {
+	head := make([]byte, min(f.Size(), 512))
+	_, err := f.ReadAt(head, 0)
+	return string(head), err
+}
+
+// notWeights recognises what downloads leave in place of a file, and returns what it is and what to do, or "".
+func notWeights(head string) string {
+	text := strings.ToLower(strings.TrimSpace(head))
+	switch {
+	case strings.HasPrefix(text, "version https://git-lfs"):
+		return "a Git LFS pointer, not the file it stands for; run git lfs pull"
+	case strings.HasPrefix(text, "<!doctype html") || strings.HasPrefix(text, "<html"):
+		return "an HTML page, probably an error page that was saved instead of the file; download it again"
+	case strings.HasPrefix(text, "{") || strings.HasPrefix(text, "["):
+		return "a JSON text, probably an error message that was saved instead of the weights; download it again"
+	case strings.HasPrefix(text, "gguf"):
+		return "a GGUF file, which needs no conversion"
+	}
+	return ""
 }
 
 // known are the names of weights, best first.
@@ -179,7 +191,7 @@ func choose(dir string) (string, error) {
 	}
 	entries, err := os.ReadDir(dir)
 	if err != nil {
-		return "", fault.New("PERMISSION", "%s: %w", dir, err)
+		return "", fault.New("IO_ERROR", "%s: %w", label(dir), err)
 	}
 	var found []string
 	for _, e := range entries {
@@ -189,11 +201,11 @@ func choose(dir string) (string, error) {
 	}
 	switch len(found) {
 	case 0:
-		return "", fault.New("CKPT_NOT_FOUND", "%s: the folder holds no weights, wanted model.safetensors, pytorch_model.bin or checkpoint.pt", dir)
+		return "", fault.New("CKPT_NOT_FOUND", "%s: the folder holds no weights, wanted model.safetensors, pytorch_model.bin or checkpoint.pt", label(dir))
 	case 1:
 		return filepath.Join(dir, found[0]), nil
 	}
-	return "", fault.New("CKPT_AMBIGUOUS", "%s: the folder holds %d files that could be weights, such as %s and %s; name one", dir, len(found), fault.Quote(found[0]),
+	return "", fault.New("CKPT_AMBIGUOUS", "%s: the folder holds %d files that could be weights, such as %s and %s; name one", label(dir), len(found), fault.Quote(found[0]),
 		fault.Quote(found[1]))
 }
 
@@ -205,23 +217,3 @@ func (c *Checkpoint) Tensor(name string) (*Tensor, bool) {
 	}
 	return c.Tensors[i], true
 }
-
-// Changed returns a FILE_CHANGED error if a file is not what it was when it was opened.
-func (c *Checkpoint) Changed() error {
-	var all []error
-	for _, s := range c.Sources {
-		all = append(all, s.file.Changed())
-	}
-	return errors.Join(all...)
-}
-
-// Close closes all files; its tensors cannot be read after that.
-func (c *Checkpoint) Close() error {
-	var all []error
-	for _, s := range c.Sources {
-		all = append(all, s.file.Close())
-	}
-	return errors.Join(all...)
-}
-
-var _ = fmt.Sprint

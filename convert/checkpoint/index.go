@@ -26,6 +26,11 @@ func (c *Checkpoint) readIndex(f *file) ([]*Tensor, error) {
 	if f.Size() > maxIndex {
 		return nil, f.fail("INDEX_LIMIT", "the index has %d bytes, wanted at most %d", f.Size(), maxIndex)
 	}
+	if head, err := f.head(); err != nil {
+		return nil, err
+	} else if what := notWeights(head); what != "" && head[0] != '{' {
+		return nil, f.fail("NOT_WEIGHTS", "%s", what)
+	}
 	s := f.scan(0, f.Size(), "INDEX_BAD_JSON", "INDEX_INCONSISTENT", "INDEX_LIMIT")
 	total, hasTotal, hasMap := uint64(0), false, false
 	shardOf := map[string]string{}

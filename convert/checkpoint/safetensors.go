@@ -24,11 +24,11 @@ const (
 var bitsOf = map[string]uint64{"F4": 4, "F6_E2M3": 6, "F6_E3M2": 6, "F8_E4M3": 8, "F8_E5M2": 8, "F8_E8M0": 8, "C64": 64}
 
 // looksLikeSafetensors reports whether head, the beginning of a file, is a length and the beginning of a JSON object.
-func looksLikeSafetensors(head []byte) bool {
-	if len(head) < 9 || binary.LittleEndian.Uint64(head) > maxHeader {
+func looksLikeSafetensors(head string) bool {
+	if len(head) < 9 || binary.LittleEndian.Uint64([]byte(head)) > maxHeader {
 		return false
 	}
-	text := strings.TrimLeft(string(head[8:]), " \t\r\n")
+	text := strings.TrimLeft(head[8:], " \t\r\n")
 	return text == "" || text[0] == '{'
 }
 
@@ -148,9 +148,9 @@ func scanTensor(s *scanner, name string) header {
 	size, fits := checked.Mul(elements, width)
 	switch bytes := offsets[1] - offsets[0]; {
 	case known && !(ok && fits):
-		fail("ST_SIZE_OVERFLOW", "shape %d of %s is more than a file can hold", h.Shape, dtype)
+		fail("ST_SIZE_OVERFLOW", "shape %s of %s is more than a file can hold", brief(h.Shape), dtype)
 	case known && (size%8 != 0 || size/8 != bytes):
-		fail("ST_SIZE_MISMATCH", "shape %d of %s needs %d bits, but data_offsets %d hold %d bytes", h.Shape, dtype, size, offsets, bytes)
+		fail("ST_SIZE_MISMATCH", "shape %s of %s needs %d bits, but data_offsets %d hold %d bytes", brief(h.Shape), dtype, size, offsets, bytes)
 	case err != nil:
 		fail("ST_UNSUPPORTED_DTYPE", "dtype %s is not supported, wanted one of %s; save the tensor as BF16", fault.Quote(dtype), supported())
 	}

@@ -1,10 +1,9 @@
 package checkpoint
 
 import (
+	"fmt"
 	"maps"
-	"math"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/wrinklefree/wf/gguf/checked"
@@ -38,20 +37,18 @@ func readTorch(f *file) (tensors []*Tensor, notices []string, err error) {
 	if !ok {
 		return nil, nil, f.fail("CKPT_NO_TENSORS", "the pickle holds %s, wanted a dict of tensors; save it with torch.save(model.state_dict(), path)", describe(value))
 	}
-	state, notices := stateDict(top)
+	state, notices := f.stateDict(top)
 	if state.odd != "" {
 		return nil, nil, f.fail("PICKLE_BAD_TARGET", "the dict of tensors has %s as a key, wanted only names", state.odd)
 	}
-	for name, v := range state.items {
-		p, ok := v.(*pickled)
-		if !ok {
-			continue
+	for _, name := range slices.Sorted(maps.Keys(state.items)) {
+		if p, ok := state.items[name].(*pickled); ok {
+			t, err := a.locate(root, name, p)
+			if err != nil {
+				return nil, nil, err
+			}
+			tensors = append(tensors, t)
 		}
-		t, err := a.locate(root, name, p)
-		if err != nil {
-			return nil, nil, err
-		}
-		tensors = append(tensors, t)
 	}
 	return tensors, notices, nil
 }
@@ -105,36 +102,37 @@ func (a *archive) locate(root, name string, p *pickled) (*Tensor, error) {
 	if e == nil {
 		return nil, fail("its storage %s is not in the zip file", fault.Quote(p.storage.key))
 	}
-	width := int64(p.dtype.Size())
-	perElement := width
+	width, unit := int64(p.dtype.Size()), int64(p.dtype.Size())
 	if p.storage.class.kind == untypedStorage {
-		perElement = 1
+		unit = 1
 	}
-	bytes, ok := checked.Product(uint64(max(p.storage.numel, 0)), uint64(perElement))
-	if p.storage.numel < 0 || !ok || bytes != e.size {
-		return nil, fail("its storage has %d elements of %d bytes, but zip entry %s has %d bytes", p.storage.numel, perElement, fault.Quote(e.name), e.size)
+	stored, ok := checked.Product(uint64(max(p.storage.numel, 0)), uint64(unit))
+	if p.storage.numel < 0 || !ok || stored != e.size {
+		return nil, fail("its storage has %d elements of %d bytes, but zip entry %s has %d bytes", p.storage.numel, unit, fault.Quote(e.name), e.size)
 	}
-	numel := bytes / uint64(width)
-	if len(p.size) != len(p.stride) || len(p.size) > maxDims || p.offset < 0 || slices.ContainsFunc(slices.Concat(p.size, p.stride), func(n int64) bool { return n < 0 }) {
-		return nil, fail("offset %d, size %d, stride %d: wanted as many strides as sizes, at most %d, and nothing negative", p.offset, p.size, p.stride, maxDims)
+	view := fmt.Sprintf("offset %d, size %s, stride %s", p.offset, brief(p.size), brief(p.stride))
+	negative := func(n int64) bool { return n < 0 }
+	if len(p.size) != len(p.stride) || len(p.size) > maxDims || p.offset < 0 || slices.ContainsFunc(p.size, negative) || slices.ContainsFunc(p.stride, negative) {
+		return nil, fail("%s: wanted one stride per size, at most %d of them, and nothing negative", view, maxDims)
 	}
 	t := &Tensor{Name: name, DType: p.dtype, Shape: make([]uint64, len(p.size)), file: a.file}
 	for i, n := range p.size {
 		t.Shape[i] = uint64(n)
 	}
-	extent := uint64(p.offset) // index of the last element
-	t.elements, ok = checked.Product(t.Shape...)
-	for i, n := range p.size {
-		step, fits := checked.Product(uint64(max(n-1, 0)), uint64(p.stride[i]))
-		if extent, fits = checked.Add(extent, step); !fits || step > math.MaxInt64 {
-			ok = false
-		}
-	}
-	if t.elements == 0 {
+	if t.elements, ok = checked.Product(t.Shape...); ok && t.elements == 0 {
 		return t, nil
 	}
-	if !ok || extent >= numel || t.elements > numel {
-		return nil, fail("offset %d, size %d, stride %d reach element %d of a storage of %d; save a contiguous copy", p.offset, p.size, p.stride, extent, numel)
+	last, numel := uint64(p.offset), stored/uint64(width) // index of the last element, and how many there are
+	for i, n := range t.Shape {
+		step, fits := checked.Product(n-1, uint64(p.stride[i]))
+		sum, fits2 := checked.Add(last, step)
+		last, ok = sum, ok && fits && fits2
+	}
+	if !ok || last >= numel {
+		return nil, fail("%s reaches beyond its storage of %d elements", view, numel)
+	}
+	if t.elements > numel { // an expanded tensor is a small file's way to ask for any amount of work
+		return nil, fail("%s repeats a storage of %d elements; save a contiguous copy", view, numel)
 	}
 	start, err := a.data(e)
 	if err != nil {
@@ -155,31 +153,11 @@ func (a *archive) locate(root, name string, p *pickled) (*Tensor, error) {
 	return t, nil
 }
 
-// wrappers are the keys under which training checkpoints keep the state dict; siblings are what stands beside it and is no weight.
-var (
-	wrappers = []string{"model_state_dict", "state_dict", "model"}
-	siblings = []string{"optimizer_states", "optimizer_state_dict", "optimizer", "lr_schedulers", "scheduler", "loops", "callbacks", "curriculum_state",
-		"early_stopper", "loss_ema"}
-)
-
-// stateDict descends to the map that holds the tensors, and says which maps it left aside.
-func stateDict(d *dict) (*dict, []string) {
-	var notices []string
-	for range 2 {
-		i := slices.IndexFunc(wrappers, func(key string) bool {
-			inner, ok := d.items[key].(*dict)
-			return ok && len(inner.items) > 0
-		})
-		if i < 0 {
-			break
-		}
-		for _, key := range slices.Sorted(maps.Keys(d.items)) {
-			_, isDict := d.items[key].(*dict)
-			if isDict && key != wrappers[i] && !slices.Contains(siblings, key) && !strings.Contains(key, "rng") {
-				notices = append(notices, "ignored "+fault.Quote(key)+" beside "+strconv.Quote(wrappers[i]))
-			}
-		}
-		d = d.items[wrappers[i]].(*dict)
+// brief prints dimensions, however many a file gives.
+func brief[T any](list []T) string {
+	text := fmt.Sprint(list)
+	if len(text) > 48 {
+		text = text[:48] + "..."
 	}
-	return d, notices
+	return text
 }

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/nlpodyssey/safetensors"
+
 	"github.com/wrinklefree/wf/gguf/checked"
 	"github.com/wrinklefree/wf/gguf/fault"
 )
@@ -20,19 +22,14 @@ type Output struct {
 
 // WriteSafetensors writes a safetensors file of these tensors, in this order, without holding their data.
 func WriteSafetensors(w io.Writer, tensors []Output) error {
-	type entry struct {
-		DType   string    `json:"dtype"`
-		Shape   []uint64  `json:"shape"`
-		Offsets [2]uint64 `json:"data_offsets"`
-	}
-	header, end := map[string]entry{}, uint64(0)
+	header, end := map[string]safetensors.TensorInfo{}, uint64(0)
 	for _, t := range tensors {
 		size, ok := checked.Product(append([]uint64{uint64(t.DType.Size())}, t.Shape...)...)
 		next, fits := checked.Add(end, size)
 		if !ok || !fits {
-			return fault.New("ST_SIZE_OVERFLOW", "tensor %s: shape %v of %v does not fit a file", fault.Quote(t.Name), t.Shape, t.DType)
+			return fault.New("ST_SIZE_OVERFLOW", "tensor %s: shape %s of %v is more than a file can hold", fault.Quote(t.Name), brief(t.Shape), t.DType)
 		}
-		header[t.Name] = entry{t.DType.String(), t.Shape, [2]uint64{end, next}}
+		header[t.Name] = safetensors.TensorInfo{DType: safetensors.DType(t.DType), Shape: t.Shape, DataOffsets: [2]uint64{end, next}}
 		end = next
 	}
 	text, err := json.Marshal(header)
@@ -53,8 +50,8 @@ func WriteSafetensors(w io.Writer, tensors []Output) error {
 		if err := t.Fill(counted); err != nil {
 			return fmt.Errorf("tensor %s: %w", fault.Quote(t.Name), err)
 		}
-		if e := header[t.Name]; counted.n != e.Offsets[1]-e.Offsets[0] {
-			return fmt.Errorf("tensor %s: %d bytes written, its shape needs %d", fault.Quote(t.Name), counted.n, e.Offsets[1]-e.Offsets[0])
+		if e := header[t.Name]; counted.n != e.DataOffsets[1]-e.DataOffsets[0] {
+			return fmt.Errorf("tensor %s: %d bytes written, its shape needs %d", fault.Quote(t.Name), counted.n, e.DataOffsets[1]-e.DataOffsets[0])
 		}
 	}
 	return nil

@@ -3,9 +3,11 @@ package checkpoint
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"io"
 	"io/fs"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -34,7 +36,7 @@ const (
 	ones32       = 1<<32 - 1
 	flagEncrypt  = 1
 	flagDeferred = 8 // sizes and crc follow the data
-	maxEntries   = 1 << 18
+	maxEntries   = 1 << 17
 	maxDirectory = 64 << 20
 	maxName      = 1 << 10
 )
@@ -47,14 +49,14 @@ type entry struct {
 	crc    uint32
 	size   uint64
 	header uint64 // offset of the local header
+	limit  uint64 // where the next local header or the directory begins, and the data must have ended
 }
 
 // archive is a zip file whose directory has been read and checked: names are unique and relative, nothing is encrypted.
 type archive struct {
 	file    *file
-	entries []entry
+	entries []entry // in the order of their local headers
 	byName  map[string]*entry
-	limit   uint64 // where the directory begins and data must have ended
 }
 
 // openZip reads the central directory. archive/zip is not used: it allocates for every entry before it can be counted, accepts bytes before
@@ -64,21 +66,26 @@ func openZip(f *file) (*archive, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &archive{file: f, entries: make([]entry, 0, count), byName: make(map[string]*entry, count), limit: dir}
+	a := &archive{file: f, entries: make([]entry, count), byName: make(map[string]*entry, count)}
 	r := bufio.NewReaderSize(io.NewSectionReader(f, int64(dir), int64(size)), 64<<10)
-	for range count {
-		e, err := f.readEntry(r)
-		if err != nil {
+	for i := range a.entries {
+		if a.entries[i], err = f.readEntry(r); err != nil {
 			return nil, err
 		}
-		a.entries = append(a.entries, e)
-		if a.byName[e.name] != nil {
-			return nil, f.fail("ZIP_DUPLICATE", "the zip directory lists %s twice; write the checkpoint again with torch.save", fault.Quote(e.name))
-		}
-		a.byName[e.name] = &a.entries[len(a.entries)-1]
 	}
 	if _, err := r.ReadByte(); err != io.EOF {
 		return nil, f.fail("ZIP_CORRUPT", "the zip directory is longer than its %d entries", count)
+	}
+	slices.SortFunc(a.entries, func(a, b entry) int { return cmp.Compare(a.header, b.header) })
+	for i := range a.entries {
+		e := &a.entries[i]
+		if e.limit = dir; i+1 < len(a.entries) {
+			e.limit = min(dir, a.entries[i+1].header)
+		}
+		if a.byName[e.name] != nil {
+			return nil, f.fail("ZIP_DUPLICATE", "the zip directory lists %s twice; write the checkpoint again with torch.save", fault.Quote(e.name))
+		}
+		a.byName[e.name] = e
 	}
 	return a, nil
 }
@@ -212,16 +219,16 @@ func (a *archive) data(e *entry) (int64, error) {
 		return 0, f.fail("ZIP_COMPRESSED", "zip entry %s is compressed (method %d), wanted stored, as torch.save writes it; unpack and use zip -0", name, e.method)
 	}
 	var fixed [localSize]byte
-	if !checked.Within(e.header, localSize, a.limit) {
-		return 0, f.fail("ZIP_CORRUPT", "zip entry %s begins at byte %d, where the directory already began (%d)", name, e.header, a.limit)
+	if !checked.Within(e.header, localSize, e.limit) {
+		return 0, f.fail("ZIP_CORRUPT", "zip entry %s begins at byte %d, but must have ended at byte %d", name, e.header, e.limit)
 	}
 	if _, err := f.ReadAt(fixed[:], int64(e.header)); err != nil {
 		return 0, err
 	}
 	nameLength, extraLength := uint64(le.Uint16(fixed[26:])), uint64(le.Uint16(fixed[28:]))
 	start, _ := checked.Add(e.header, localSize+nameLength+extraLength) // e.header lies inside the file
-	if !bytes.HasPrefix(fixed[:], []byte("PK\x03\x04")) || !checked.Within(start, e.size, a.limit) {
-		return 0, f.fail("ZIP_CORRUPT", "zip entry %s: no local header at byte %d with %d bytes of data before the directory", name, e.header, e.size)
+	if !bytes.HasPrefix(fixed[:], []byte("PK\x03\x04")) || !checked.Within(start, e.size, e.limit) {
+		return 0, f.fail("ZIP_CORRUPT", "zip entry %s: no local header at byte %d with %d bytes of data behind it that end before byte %d", name, e.header, e.size, e.limit)
 	}
 	text := make([]byte, nameLength+extraLength)
 	if _, err := f.ReadAt(text, int64(e.header)+localSize); err != nil {
