@@ -40,12 +40,14 @@ func Attend(o, q []float32, kv KV, n int, scores []float32) {
 			active.dotF32(s, q, kv.K[j*stride:], stride)
 		}
 	}
-	scale, top := float32(1/math.Sqrt(float64(d))), float32(math.Inf(-1))
-	for j, s := range scores {
-		scores[j] = s * scale
-		top = max(top, scores[j])
+	top := float32(math.Inf(-1)) // the largest product is the largest score: rounding keeps order
+	for _, s := range scores {
+		if s > top {
+			top = s
+		}
 	}
-	sum := softmaxTerms(scores, scores, top)
+	scale := float32(1 / math.Sqrt(float64(d)))
+	sum := softmaxTerms(scores, scale, top*scale)
 	for j := range scores {
 		scores[j] /= sum
 	}

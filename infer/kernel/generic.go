@@ -32,21 +32,36 @@ func ternaryGeneric(sums []int32, panel []byte, x []int8, stride int) {
 const roundMagic = 0x1.8p23
 
 func quantizeGeneric(q []int8, x []float32) (a float32, sum int32, ok bool) {
-	amax := uint32(0) // bit patterns of magnitudes order as the magnitudes do, infinity and NaN above all
-	for _, v := range x {
-		amax = max(amax, math.Float32bits(v)&^(1<<31))
-	}
-	if amax >= 0x7F800000 {
+	if a, ok = activationScale(magnitude(x)); !ok {
 		return 0, 0, false
 	}
-	a = 127 / max(math.Float32frombits(amax), 1e-5)
+	return a, round(q, x, a), true
+}
+
+// magnitude returns the largest x[i] without its sign, as a bit pattern. Bit patterns order as the numbers do, infinity and NaN above all.
+func magnitude(x []float32) (m uint32) {
+	for _, v := range x {
+		m = max(m, math.Float32bits(v)&^(1<<31))
+	}
+	return m
+}
+
+// activationScale returns 127/max(amax, 1e-5), or false for an amax that is not finite.
+func activationScale(amax uint32) (a float32, ok bool) {
+	if amax >= 0x7F800000 {
+		return 0, false
+	}
+	return 127 / max(math.Float32frombits(amax), 1e-5), true
+}
+
+func round(q []int8, x []float32, a float32) (sum int32) {
 	for i, v := range x {
-		n := int32(float32(v*a) + roundMagic - roundMagic) // |v*a| <= 127.1
+		n := int32(float32(v*a) + roundMagic - roundMagic) // |v*a| < 127.1
 		n = min(max(n, -128), 127)
 		q[i] = int8(n)
 		sum += n
 	}
-	return a, sum, true
+	return sum
 }
 
 func dotF32Generic(y, x, w []float32, stride int) {
@@ -132,9 +147,9 @@ func mixF16Generic(o, p []float32, v []uint16, stride int) {
 	}
 }
 
-func expGeneric(l *lanes, e, x []float32, max float32) {
+func expGeneric(l *lanes, e, x []float32, scale, max float32) {
 	for i, v := range x {
-		e[i] = Exp(v - max)
+		e[i] = Exp(float32(v*scale) - max)
 		l[i%16] += e[i]
 	}
 }

@@ -14,15 +14,15 @@ type softmaxWork struct {
 // Kernels are called through the table, so what they get a pointer to lives on the heap.
 var softmaxWorks = sync.Pool{New: func() any { return new(softmaxWork) }}
 
-// softmaxTerms writes e[i] = exp(x[i]-top) and returns their sum in the canonical order. e may be x.
-func softmaxTerms(e, x []float32, top float32) float32 {
+// softmaxTerms replaces each x[i] by exp(x[i]*scale - top) and returns the sum in the canonical order.
+func softmaxTerms(x []float32, scale, top float32) float32 {
 	w := softmaxWorks.Get().(*softmaxWork)
 	defer softmaxWorks.Put(w)
 	w.lanes = lanes{}
 	for step := len(w.terms); len(x) > 0; {
 		n := min(step, len(x))
-		active.exp(&w.lanes, e[:n], x[:n], top)
-		e, x = e[n:], x[n:]
+		active.exp(&w.lanes, x[:n], x[:n], scale, top)
+		x = x[n:]
 	}
 	return w.lanes.sum()
 }
@@ -51,7 +51,7 @@ func ArgMaxConfidence(logits []float32, skip int) (index int, p float32, ok bool
 		if i := skip - at; i >= 0 && i < len(terms) {
 			terms[i] = float32(math.Inf(-1)) // adds exp(-Inf) = +0
 		}
-		active.exp(&w.lanes, terms, terms, top)
+		active.exp(&w.lanes, terms, terms, 1, top)
 	}
 	return index, 1 / w.lanes.sum(), true
 }

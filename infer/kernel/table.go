@@ -19,7 +19,7 @@ type kernel struct {
 	dotBF16 func(y, x []float32, w []uint16, stride int)
 	// squares returns x · x.
 	squares func(x []float32) float32
-	// dotQ8 computes y[i] = Σ_b d[b]*dw[b] * Σ_e x[32b+e]*w[b][e] for all i of y, rows of Q8_0 blocks one after another in w.
+	// dotQ8 computes y[i] = Σ_b d[b]*dw[b] * Σ_e x[32b+e]*w[b][e] for all i of y, |x| <= 127, rows of Q8_0 blocks one after another in w.
 	dotQ8 func(y []float32, x []int8, d []float32, w []byte)
 	// decodeX: dst[i] = float32(w[i]), exactly.
 	decodeF16  func(dst []float32, w []uint16)
@@ -29,8 +29,8 @@ type kernel struct {
 	mixF32 func(o, p, v []float32, stride int)
 	mixF16 func(o, p []float32, v []uint16, stride int)
 
-	// exp writes e[i] = Exp(x[i]-max) and adds it to lane i%16. e may be x.
-	exp func(l *lanes, e, x []float32, max float32)
+	// exp writes e[i] = Exp(x[i]*scale - max) and adds it to lane i%16. e may be x.
+	exp func(l *lanes, e, x []float32, scale, max float32)
 }
 
 var generic = kernel{

@@ -1,0 +1,163 @@
+//go:build !purego
+
+package kernel
+
+import "unsafe"
+
+// The functions of this file turn slices into what the assembly takes, and do in Go what is left over beyond whole vectors. The assembly
+// reads and writes nothing outside the slices.
+
+// ternary4 and ternary1 do kernel.ternary for 4 rows of x and for 1; groups is the panel's number of 64 bytes.
+//
+//go:noescape
+func ternary4(sums *int32, panel *byte, groups int, x *int8, stride int)
+
+//go:noescape
+func ternary1(sums *int32, panel *byte, groups int, x *int8)
+
+func ternaryAVX2(sums []int32, panel []byte, x []int8, stride int) {
+	groups := len(panel) / panelBytes
+	if groups == 0 {
+		clear(sums)
+		return
+	}
+	for ; len(sums) >= 4*panelRows; sums, x = sums[4*panelRows:], x[min(4*stride, len(x)):] {
+		ternary4(&sums[0], &panel[0], groups, &x[:3*stride+groups*panelCols][0], stride)
+	}
+	for ; len(sums) > 0; sums, x = sums[panelRows:], x[min(stride, len(x)):] {
+		ternary1(&sums[0], &panel[0], groups, &x[:groups*panelCols][0])
+	}
+}
+
+// magnitude returns the largest x[i] without its sign, as a bit pattern; n is a multiple of 8.
+//
+//go:noescape
+func magnitude8(x *float32, n int) uint32
+
+// round32 computes q = RNE(x*a) for a multiple of 32 numbers with |x*a| < 128, and returns Σ q.
+//
+//go:noescape
+func round32(q *int8, x *float32, n int, a float32) int32
+
+func quantizeAVX2(q []int8, x []float32) (a float32, sum int32, ok bool) {
+	n := len(x) &^ 31
+	amax := magnitude(x[n:])
+	if n > 0 {
+		amax = max(amax, magnitude8(&x[0], n))
+	}
+	if a, ok = activationScale(amax); !ok {
+		return 0, 0, false
+	}
+	sum = round(q[n:], x[n:], a)
+	if n > 0 {
+		sum += round32(&q[0], &x[0], n, a)
+	}
+	return a, sum, true
+}
+
+//go:noescape
+func dotRowsF32(y, x, w *float32, rows, stride, n int)
+
+//go:noescape
+func dotRowsF16(y, x *float32, w *uint16, rows, stride, n int)
+
+//go:noescape
+func dotRowsBF16(y, x *float32, w *uint16, rows, stride, n int)
+
+func dotF32AVX2(y, x, w []float32, stride int) {
+	if len(y) > 0 {
+		_ = w[:(len(y)-1)*stride+len(x)]
+		dotRowsF32(&y[0], unsafe.SliceData(x), unsafe.SliceData(w), len(y), stride, len(x))
+	}
+}
+
+func dotF16AVX2(y, x []float32, w []uint16, stride int) {
+	if len(y) > 0 {
+		_ = w[:(len(y)-1)*stride+len(x)]
+		dotRowsF16(&y[0], unsafe.SliceData(x), unsafe.SliceData(w), len(y), stride, len(x))
+	}
+}
+
+func dotBF16AVX2(y, x []float32, w []uint16, stride int) {
+	if len(y) > 0 {
+		_ = w[:(len(y)-1)*stride+len(x)]
+		dotRowsBF16(&y[0], unsafe.SliceData(x), unsafe.SliceData(w), len(y), stride, len(x))
+	}
+}
+
+func squaresAVX2(x []float32) (y float32) {
+	dotRowsF32(&y, unsafe.SliceData(x), unsafe.SliceData(x), 1, 0, len(x))
+	return y
+}
+
+// dotRowsQ8 does kernel.dotQ8 for rows of blocks.
+//
+//go:noescape
+func dotRowsQ8(y *float32, x *int8, d *float32, w *byte, rows, blocks int)
+
+func dotQ8AVX2(y []float32, x []int8, d []float32, w []byte) {
+	if len(y) > 0 {
+		_, _ = x[:len(d)*q8Weights], w[:len(y)*len(d)*q8Bytes]
+		dotRowsQ8(&y[0], unsafe.SliceData(x), unsafe.SliceData(d), unsafe.SliceData(w), len(y), len(d))
+	}
+}
+
+//go:noescape
+func decodeRowF16(dst *float32, w *uint16, n int)
+
+//go:noescape
+func decodeRowBF16(dst *float32, w *uint16, n int)
+
+func decodeF16AVX2(dst []float32, w []uint16) {
+	decodeRowF16(unsafe.SliceData(dst), unsafe.SliceData(w[:len(dst)]), len(dst))
+}
+
+func decodeBF16AVX2(dst []float32, w []uint16) {
+	decodeRowBF16(unsafe.SliceData(dst), unsafe.SliceData(w[:len(dst)]), len(dst))
+}
+
+//go:noescape
+func mixRowsF32(o, p, v *float32, rows, stride, n int)
+
+//go:noescape
+func mixRowsF16(o, p *float32, v *uint16, rows, stride, n int)
+
+func mixF32AVX2(o, p, v []float32, stride int) {
+	if len(p) > 0 {
+		_ = v[:(len(p)-1)*stride+len(o)]
+		mixRowsF32(unsafe.SliceData(o), &p[0], unsafe.SliceData(v), len(p), stride, len(o))
+	}
+}
+
+func mixF16AVX2(o, p []float32, v []uint16, stride int) {
+	if len(p) > 0 {
+		_ = v[:(len(p)-1)*stride+len(o)]
+		mixRowsF16(unsafe.SliceData(o), &p[0], unsafe.SliceData(v), len(p), stride, len(o))
+	}
+}
+
+// exp16 does kernel.exp for a multiple of 16 numbers. c is expConstants.
+//
+//go:noescape
+func exp16(l *lanes, e, x *float32, n int, scale, max float32, c *[13][8]float32)
+
+// expConstants are what exp16 needs, each in all 8 elements of a vector.
+var expConstants = func() (c [13][8]float32) {
+	for i, v := range [len(c)]float32{
+		expMax, expMin, log2E, roundMagic, ln2Hi, ln2Lo, expC5, expC4, expC3, expC2, expC1, expC0, 1,
+	} {
+		for j := range c[i] {
+			c[i][j] = v
+		}
+	}
+	return c
+}()
+
+func expAVX2(l *lanes, e, x []float32, scale, max float32) {
+	n := len(x) &^ 15
+	if n > 0 {
+		_ = e[:n]
+		exp16(l, &e[0], &x[0], n, scale, max, &expConstants)
+	}
+	expGeneric(l, e[n:], x[n:], scale, max)
+}

@@ -1,0 +1,120 @@
+//go:build !purego
+
+#include "textflag.h"
+
+// BLOCK leaves in Y 8 partial sums of a block's 32 products. Y14 holds ones. |w| is at most 128 and |x| 127, so pairs of products fit
+// 16 bits.
+#define BLOCK(B, Y) \
+	VMOVDQU (34*B+2)(R8), Y8; \
+	VPABSB Y8, Y9; \
+	VMOVDQU (32*B)(SI), Y10; \
+	VPSIGNB Y8, Y10, Y10; \
+	VPMADDUBSW Y10, Y9, Y9; \
+	VPMADDWD Y14, Y9, Y
+
+// EIGHT adds 8 blocks to 8 lanes: LANES += float32(sums) * (d * dw), fused.
+#define EIGHT(LANES) \
+	BLOCK(0, Y0); \
+	BLOCK(1, Y1); \
+	BLOCK(2, Y2); \
+	BLOCK(3, Y3); \
+	BLOCK(4, Y4); \
+	BLOCK(5, Y5); \
+	BLOCK(6, Y6); \
+	BLOCK(7, Y7); \
+	VPHADDD Y1, Y0, Y0; \
+	VPHADDD Y3, Y2, Y2; \
+	VPHADDD Y5, Y4, Y4; \
+	VPHADDD Y7, Y6, Y6; \
+	VPHADDD Y2, Y0, Y0; \
+	VPHADDD Y6, Y4, Y4; \
+	VPERM2I128 $0x20, Y4, Y0, Y1; \
+	VPERM2I128 $0x31, Y4, Y0, Y2; \
+	VPADDD Y2, Y1, Y1; \
+	VCVTDQ2PS Y1, Y1; \
+	VPXOR X2, X2, X2; \
+	VPINSRW $0, 0(R8), X2, X2; \
+	VPINSRW $1, 34(R8), X2, X2; \
+	VPINSRW $2, 68(R8), X2, X2; \
+	VPINSRW $3, 102(R8), X2, X2; \
+	VPINSRW $4, 136(R8), X2, X2; \
+	VPINSRW $5, 170(R8), X2, X2; \
+	VPINSRW $6, 204(R8), X2, X2; \
+	VPINSRW $7, 238(R8), X2, X2; \
+	VCVTPH2PS X2, Y2; \
+	VMULPS (R9), Y2, Y2; \
+	VFMADD231PS Y2, Y1, LANES; \
+	ADDQ $272, R8; \
+	ADDQ $256, SI; \
+	ADDQ $32, R9
+
+// func dotRowsQ8(y *float32, x *int8, d *float32, w *byte, rows, blocks int)
+//	dotQ8Generic: for each row, lane b%16 takes block b
+//	DI y, SI x, R9 d, R8 w, CX rows left, BX blocks left of the row
+//	Y12-Y13 lanes, Y14 ones; the last blocks, fewer than 16, go one by one through the lanes at R10 in the frame
+TEXT ·dotRowsQ8(SB), NOSPLIT, $64-48
+	MOVQ y+0(FP), DI
+	MOVQ w+24(FP), R8
+	MOVQ rows+32(FP), CX
+	VPCMPEQW Y14, Y14, Y14
+	VPABSW Y14, Y14
+
+row:
+	MOVQ x+8(FP), SI
+	MOVQ d+16(FP), R9
+	MOVQ blocks+40(FP), BX
+	VXORPS Y12, Y12, Y12
+	VXORPS Y13, Y13, Y13
+
+sixteen:
+	CMPQ BX, $16
+	JLT rest
+	EIGHT(Y12)
+	EIGHT(Y13)
+	SUBQ $16, BX
+	JMP sixteen
+
+rest:
+	TESTQ BX, BX
+	JZ tree
+	VMOVUPS Y12, 0(SP)
+	VMOVUPS Y13, 32(SP)
+	MOVQ SP, R10
+
+one:
+	BLOCK(0, Y0)
+	VEXTRACTI128 $1, Y0, X1
+	VPADDD X1, X0, X0
+	VPHADDD X0, X0, X0
+	VPHADDD X0, X0, X0
+	VCVTDQ2PS X0, X0
+	MOVWLZX (R8), AX
+	VMOVD AX, X2
+	VCVTPH2PS X2, X2
+	VMULSS (R9), X2, X2
+	VMOVSS (R10), X3
+	VFMADD231SS X2, X0, X3
+	VMOVSS X3, (R10)
+	ADDQ $34, R8
+	ADDQ $32, SI
+	ADDQ $4, R9
+	ADDQ $4, R10
+	DECQ BX
+	JNZ one
+	VMOVUPS 0(SP), Y12
+	VMOVUPS 32(SP), Y13
+
+tree:
+	VADDPS Y13, Y12, Y0
+	VEXTRACTF128 $1, Y0, X1
+	VADDPS X1, X0, X0
+	VMOVHLPS X0, X0, X1
+	VADDPS X1, X0, X0
+	VMOVSHDUP X0, X1
+	VADDSS X1, X0, X0
+	VMOVSS X0, (DI)
+	ADDQ $4, DI
+	DECQ CX
+	JNZ row
+	VZEROUPPER
+	RET
