@@ -38,7 +38,7 @@ func (p *params) diffusion(c *Config, o *Options) *DiffusionConfig {
 		d.Dialect = o.Dialect
 	}
 	d.Mode = p.choice(names.Mode, "", names.ModeIterative, names.ModeGreedy, names.ModeAdaptive)
-	if threshold := p.float(names.Threshold, -1, "0 to 1", func(t float64) bool { return t >= 0 && t <= 1 }); p.md.Has(names.Threshold) {
+	if threshold := p.float(names.Threshold, 0, "0 to 1", func(t float64) bool { return t >= 0 && t <= 1 }); p.md.Has(names.Threshold) {
 		d.Threshold = &threshold
 	}
 

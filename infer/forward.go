@@ -122,13 +122,13 @@ func (p *pass) failOverflow(x []float32, cols int) {
 	}
 }
 
+// finite reports whether an RMSNorm of x is one: neither a number nor the sum of squares may overflow, or the norm would be all zeros.
 func finite(x []float32) bool {
+	sum := float32(0)
 	for _, v := range x {
-		if v-v != 0 {
-			return false
-		}
+		sum += float32(v * v)
 	}
-	return true
+	return sum-sum == 0
 }
 
 // rotate turns queries and keys by their positions and writes keys and values to the caches.

@@ -7,6 +7,7 @@ type pass struct {
 	m        *Model
 	segments []*Segment
 	rows     []row // T of them
+	maxRows  int   // bounds T, and with it the buffers; more rows take several runs, which changes no bit of the result
 
 	x      []float32 // [T, Hidden] the residual stream
 	h      input     // [T, Hidden] what attention, the feed-forward part and the head begin with
@@ -37,7 +38,7 @@ type input struct {
 }
 
 func newPass(m *Model) *pass {
-	p := &pass{m: m, scores: make([][]float32, m.pool.Threads()), wanted: make([]int, 0, headRows)}
+	p := &pass{m: m, maxRows: 512, scores: make([][]float32, m.pool.Threads()), wanted: make([]int, 0, headRows)}
 	p.runAll = p.all
 	p.embedRows, p.normRows, p.rotateRows, p.attendDeals = p.embedPart, p.normPart, p.rotatePart, p.attendPart
 	p.addRange, p.activateRange = p.addPart, p.activatePart

@@ -42,9 +42,6 @@ func (s *Segment) extent() int {
 	return s.Extent
 }
 
-// maxRows bounds the rows that run at once, and with them the buffers. More are cut into several runs, which changes no bit of the result.
-const maxRows = 512
-
 // Forward runs the rows of all segments; no two may share a cache. A row's logits do not depend on the other segments.
 //
 // NaN or infinity in one segment is that segment's Err. An error of Forward itself concerns all: an id outside the vocabulary
@@ -111,15 +108,15 @@ type cursor struct{ segment, row int }
 // between blocks.
 func (p *pass) take(at cursor) cursor {
 	p.rows = p.rows[:0]
-	for at.segment < len(p.segments) && len(p.rows) < maxRows {
+	for at.segment < len(p.segments) && len(p.rows) < p.maxRows {
 		s := p.segments[at.segment]
-		end := min(at.row+maxRows-len(p.rows), len(s.IDs))
+		end := min(at.row+p.maxRows-len(p.rows), len(s.IDs))
 		if b := s.Mask.Block; b > 0 && end < len(s.IDs) {
 			end -= (s.Start + end) % b
 			if end <= at.row && len(p.rows) > 0 {
 				return at // the block starts the next run
 			}
-			if end <= at.row { // a block larger than maxRows
+			if end <= at.row { // a block larger than a run
 				end = min(s.Mask.end(s.Start+at.row)-s.Start, len(s.IDs))
 			}
 		}
