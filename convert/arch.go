@@ -15,7 +15,16 @@ type Architecture struct {
 	Reason string `json:"reason,omitempty"` // "" where From means To by itself
 }
 
-// rotary reports whether the architecture wants the rows of q and k interleaved: (2j, 2j+1) rotate together, not (j, j+d/2).
+// String says the rewrite and its reason in one line.
+func (a Architecture) String() string {
+	as := ""
+	if a.As != "" {
+		as = " is rewritten to " + a.As + " and"
+	}
+	return a.From + as + " becomes " + a.To + ": " + a.Reason
+}
+
+// interleaved reports whether the architecture wants the rows of q and k interleaved: (2j, 2j+1) rotate together, not (j, j+d/2).
 func (a Architecture) interleaved() bool { return a.To == names.Llama }
 
 // chooseArchitecture applies FORMATS.md 6.4. subLN: the checkpoint has norms on the inputs of projections.

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/wrinklefree/wf/convert/checkpoint"
+	"github.com/wrinklefree/wf/gguf"
 	"github.com/wrinklefree/wf/gguf/disk"
 	"github.com/wrinklefree/wf/gguf/fault"
 )
@@ -41,6 +42,17 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	if err != nil {
 		return nil, fmt.Errorf("convert: %w", err)
 	}
+	sources := side.paths
+	for _, s := range ckpt.Sources {
+		sources = append(sources, s.Path)
+	}
+	output := disk.CreateOptions{Force: o.Force, Inputs: sources, Calls: o.calls}
+	if o.Out == "" && !isAuto(o.Type) {
+		o.Out = outName(o.Name, parseType(o.Type))
+	}
+	if err := preflight(&o, output); err != nil {
+		return nil, fmt.Errorf("convert: %w", err)
+	}
 	inv := takeInventory(ckpt)
 	if err := look(ctx, ckpt, inv, c, &o); err != nil {
 		return nil, fmt.Errorf("convert: %w", err)
@@ -53,19 +65,16 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 
 	var lost atomic.Uint64
 	file := plan.file(ctx, ckpt, &o, &lost)
-	for _, s := range ckpt.Sources {
-		file.Sources = append(file.Sources, s.Path)
-	}
-	file.Sources = append(file.Sources, side.paths...)
+	file.Sources = sources
 	file.Changed = func() error { return errors.Join(ckpt.Changed(), side.changed()) }
 	if o.Out == "" {
-		o.Out = fmt.Sprintf("%s-%s.gguf", strings.Map(fileRune, o.Name), plan.Type)
+		o.Out = outName(o.Name, plan.Type)
 	}
 	_, infos, size, err := file.Plan()
 	if err != nil {
 		return nil, fmt.Errorf("convert: %w", err)
 	}
-	r := plan.report(infos, size, file.Sources)
+	r := plan.report(infos, size, sources)
 	r.Out = o.Out
 	tell := func(notices []string) {
 		for _, n := range notices {
@@ -76,7 +85,7 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	}
 	tell(r.Notices)
 	if !o.DryRun {
-		if err := file.Write(ctx, o.Out, disk.CreateOptions{Force: o.Force}, o.Progress); err != nil {
+		if err := file.Write(ctx, o.Out, output, o.Progress); err != nil {
 			return nil, fmt.Errorf("convert: %w", err)
 		}
 		r.Written = true
@@ -87,6 +96,26 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	}
 	r.Seconds = time.Since(start).Seconds()
 	return r, nil
+}
+
+// preflight refuses an output that cannot be written before any weight is read. The name may not be known yet, with outtype auto.
+func preflight(o *Options, output disk.CreateOptions) error {
+	switch {
+	case o.Out == "":
+		return nil
+	case o.DryRun:
+		return disk.CheckOutput(o.Out, output)
+	}
+	out, err := disk.Create(o.Out, output)
+	if err == nil {
+		out.Abort()
+	}
+	return err
+}
+
+// outName is the default of Options.Out.
+func outName(name string, t gguf.Type) string {
+	return strings.Map(fileRune, name) + "-" + t.String() + ".gguf"
 }
 
 // nameOf returns the base name of a folder, also of ".".

@@ -27,6 +27,7 @@ import (
 	"strings"
 
 	"github.com/wrinklefree/wf/gguf"
+	"github.com/wrinklefree/wf/gguf/disk"
 	"github.com/wrinklefree/wf/gguf/fault"
 	"github.com/wrinklefree/wf/gguf/names"
 	"github.com/wrinklefree/wf/quant"
@@ -67,6 +68,8 @@ type Options struct {
 	Threads  int                     // 0 means every processor; no effect on the bytes
 	Progress func(done, total int64) // bytes of output written
 	Notice   func(string)            // what a person should know, one sentence each; Report.Notices has them too
+
+	calls disk.Calls // tests make the disk fail
 }
 
 // auto chooses I2_S if every projection is ternary and fits, else F16, else BF16 where F16 would overflow.
@@ -96,17 +99,11 @@ func (o *Options) Validate() error {
 	if o.Path == "" {
 		add("no checkpoint is named")
 	}
-	target, ok := parseType(o.Type)
-	if !ok {
-		add("--outtype is %s; want %s or auto", fault.Quote(o.Type), strings.ToLower(strings.Join(gguf.TypeNames(), ", ")))
-	}
-	for _, t := range []struct{ flag, value string }{{"--token-embedding-type", o.TokenEmbedding}, {"--output-tensor-type", o.OutputTensor}} {
-		if typ, ok := parseType(t.value); !ok || isAuto(t.value) || quant.IsTernary(typ) {
-			add("%s is %s; want f16, bf16, f32, q8_0 or q6_k", t.flag, fault.Quote(t.value))
-		}
-	}
-	if o.KeepMasterWeights && ok && quant.IsTernary(target) {
-		add("--keep-master-weights keeps values that %s cannot hold; leave one of the two out", target)
+	oneOf("--outtype", strings.ToLower(o.Type), "f16", "bf16", "f32", "q8_0", "i2_s", "tq1_0", "tq2_0", auto)
+	oneOf("--token-embedding-type", strings.ToLower(o.TokenEmbedding), "f16", "bf16", "f32", "q8_0", "q6_k")
+	oneOf("--output-tensor-type", strings.ToLower(o.OutputTensor), "f16", "bf16", "f32", "q8_0", "q6_k")
+	if target := parseType(o.Type); o.KeepMasterWeights && (quant.IsTernary(target) || isAuto(o.Type)) {
+		add("--keep-master-weights keeps values that a ternary type cannot hold; --outtype %s asks for one", strings.ToLower(o.Type))
 	}
 	if o.KeepMasterWeights && o.Ternarize {
 		add("--keep-master-weights and --ternarize contradict each other")
@@ -140,12 +137,12 @@ func (o *Options) Validate() error {
 	return errors.Join(problems...)
 }
 
-// parseType reads a type's name; "" means F16, and auto is left to the plan.
-func parseType(name string) (gguf.Type, bool) {
-	if name == "" || isAuto(name) {
-		return gguf.F16, true
+// parseType reads a valid type's name. "" is F16; what auto is the plan decides.
+func parseType(name string) gguf.Type {
+	if t, ok := gguf.ParseType(name); ok {
+		return t
 	}
-	return gguf.ParseType(name)
+	return gguf.F16
 }
 
 // canonical lists the options that change bytes, in a fixed order, as wf.options records them: flags as a person would type them.

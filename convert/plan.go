@@ -139,6 +139,9 @@ func MakePlan(inv *Inventory, c *Config, t *Tokenizer, o Options) (*Plan, error)
 	if err := p.biases(); err != nil {
 		return nil, err
 	}
+	if a := p.Architecture; a.Reason != "" {
+		p.note("%s", a)
+	}
 	p.Architecture.stockNotices(c, pieces, pieces[names.Output] != nil, p.note)
 	if p.Diffusion, err = planDiffusion(c, t, &o, p.note); err != nil {
 		return nil, err
@@ -356,7 +359,7 @@ func (p *planner) biasFactor(t *TensorPlan, k *piece, rule string) error {
 
 // chooseTypes settles Type and the type of every tensor, and refuses what a type cannot hold.
 func (p *planner) chooseTypes(allTernary bool) error {
-	p.Type, _ = parseType(p.o.Type)
+	p.Type = parseType(p.o.Type)
 	if isAuto(p.o.Type) {
 		p.Type = p.auto(allTernary)
 	}
@@ -365,14 +368,18 @@ func (p *planner) chooseTypes(allTernary bool) error {
 			"I2_S holds the same weights exactly, choose i2_s")
 	}
 	types := quant.Types{Type: p.Type, HasTokenEmbedding: p.o.TokenEmbedding != "", HasOutputTensor: p.o.OutputTensor != ""}
-	types.TokenEmbedding, _ = parseType(p.o.TokenEmbedding)
-	types.OutputTensor, _ = parseType(p.o.OutputTensor)
-	implausible := ""
+	types.TokenEmbedding = parseType(p.o.TokenEmbedding)
+	types.OutputTensor = parseType(p.o.OutputTensor)
+	implausible, straddles := "", ""
 	for i := range p.Tensors {
 		t := &p.Tensors[i]
 		var err error
 		if t.Type, err = types.For(t.Name, t.Dims); err != nil {
 			return err
+		}
+		if t.Type == gguf.I2_S && t.Cols%gguf.I2_S.BlockSize() != 0 && straddles == "" {
+			straddles = t.Name
+			p.note("%s: rows of %d weights are not a multiple of 128, so I2_S blocks straddle rows; wf reads them, bitnet.cpp's kernels compute garbage", t.Name, t.Cols)
 		}
 		v := p.inv.Values[t.Name]
 		if quant.IsTernary(t.Type) && t.Code == Plain {

@@ -227,15 +227,16 @@ func find(name string) (r rule, layer int, kind string) {
 	return r, layer, linear.kind
 }
 
-// unclaimed names up to four tensors.
+// unclaimed names the first few tensors.
 func unclaimed(unknown []string, c *Config) error {
 	slices.Sort(unknown)
-	list := ""
-	for i, name := range unknown[:min(4, len(unknown))] {
-		if i > 0 {
-			list += ", "
+	list := fault.Quote(unknown[0])
+	for _, name := range unknown[1:] {
+		if len(list) > 100 {
+			list += ", ..."
+			break
 		}
-		list += fault.Quote(name)
+		list += ", " + fault.Quote(name)
 	}
 	return fault.New("UNCLAIMED_TENSOR", "%d tensors mean nothing to wf in a %s of %d layers, and leaving any out would change the model: %s",
 		len(unknown), fault.Quote(c.Architecture), c.NumHiddenLayers, list)
