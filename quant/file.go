@@ -26,6 +26,8 @@ type File struct {
 	Version  string         // wf.version
 	Options  string         // wf.options: what changes bytes, in a canonical order
 	Sources  []string       // paths of all files that are read
+	// Scan writes the whole of source i to w, which computes its sum: for a reader that checks what it reads on the way. nil: they are read.
+	Scan    func(i int, w io.Writer) error
 	Changed  func() error   // nil, or asked when all is written: an error if an input is no longer what was opened
 }
 
@@ -75,6 +77,25 @@ func (f *File) plan(s sources) (md *gguf.Metadata, infos []gguf.TensorInfo, size
 	return md, infos, size, err
 }
 
+// Check makes every check of Write that needs no weights: the plan is a valid file, and path can take it. It leaves nothing.
+func (f *File) Check(path string, o disk.CreateOptions) error {
+	_, _, size, err := f.Plan()
+	if err != nil {
+		return err
+	}
+	out, err := disk.Create(path, f.creation(o, size))
+	if err != nil {
+		return err
+	}
+	out.Abort()
+	return nil
+}
+
+func (f *File) creation(o disk.CreateOptions, size uint64) disk.CreateOptions {
+	o.Need, o.Inputs = size, slices.Concat(o.Inputs, f.Sources)
+	return o
+}
+
 // Write writes the file: everything into disk.Output's temporary file, header first, tensors in order, the receipt's sums last, then reads it
 // all back and compares, and only then lets it appear at path. After an error or a cancelled context nothing is left.
 //
@@ -91,8 +112,7 @@ func (f *File) Write(ctx context.Context, path string, o disk.CreateOptions, pro
 	if err != nil {
 		return err
 	}
-	o.Need, o.Inputs = size, append(slices.Clone(o.Inputs), f.Sources...)
-	out, err := disk.Create(path, o)
+	out, err := disk.Create(path, f.creation(o, size))
 	if err != nil {
 		return err
 	}
@@ -110,7 +130,7 @@ func (f *File) Write(ctx context.Context, path string, o disk.CreateOptions, pro
 			}
 		}()
 		var err error
-		if sums, err = s.hash(ctx); err != nil {
+		if sums, err = s.hash(ctx, f.Scan); err != nil {
 			cancel(err)
 		}
 	})
@@ -210,24 +230,20 @@ func verify(ctx context.Context, r io.ReaderAt, size int64, md *gguf.Metadata, w
 		return corrupted("the header")
 	}
 	file, err := gguf.Read(r, size)
+	if err == nil {
+		err = file.DirtyPadding()
+	}
 	if err != nil {
 		return corrupted("%w", err)
 	}
-	hashes, end := w.Hashes(), int64(len(want))
-	buffer := make([]byte, 1<<20)
+	hashes, buffer := w.Hashes(), make([]byte, 1<<20)
 	for i := range file.Tensors {
-		t := &file.Tensors[i]
-		start := int64(file.DataOffset + t.Offset)
-		if !allZero(io.NewSectionReader(r, end, start-end)) {
-			return corrupted("the padding before tensor %s", fault.Quote(t.Name))
-		}
-		end = start + int64(t.Size)
-		h := xxhash.New()
-		for rest := io.NewSectionReader(r, start, int64(t.Size)); ; {
+		h, section := xxhash.New(), file.TensorReader(&file.Tensors[i])
+		for {
 			if err := context.Cause(ctx); err != nil {
 				return err
 			}
-			n, err := rest.Read(buffer)
+			n, err := section.Read(buffer)
 			h.Write(buffer[:n])
 			if err == io.EOF {
 				break
@@ -237,19 +253,10 @@ func verify(ctx context.Context, r io.ReaderAt, size int64, md *gguf.Metadata, w
 			}
 		}
 		if h.Sum64() != hashes[i] {
-			return corrupted("tensor %s", fault.Quote(t.Name))
+			return corrupted("tensor %s", fault.Quote(file.Tensors[i].Name))
 		}
 	}
-	if !allZero(io.NewSectionReader(r, end, size-end)) {
-		return corrupted("the padding at the end")
-	}
 	return nil
-}
-
-// allZero reads padding: at most an alignment, 64 KiB.
-func allZero(r io.Reader) bool {
-	b, err := io.ReadAll(r)
-	return err == nil && len(bytes.Trim(b, "\x00")) == 0
 }
 
 // header takes what a gguf.Writer writes before the first tensor.

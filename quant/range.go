@@ -10,8 +10,10 @@ import (
 // Range watches a tensor's values on their way into a type, over any number of Add calls: what the type cannot hold is an error.
 type Range struct {
 	Type       gguf.Type
+	Next       uint64 // index in the tensor of the next value to be added
 	Underflows uint64 // values that are not zero and become zero in F16
-	Next       uint64 // index of the next value in its tensor; set it to begin behind the first
+	coarse     uint64 // values that change by more than 1 % in F16, underflows included
+	fine       uint64 // other values that are not zero
 }
 
 // Add looks at values. Codes: TENSOR_NOT_FINITE, RANGE_LOSS; both name the index in the tensor.
@@ -23,14 +25,45 @@ func (r *Range) Add(x []float32) error {
 	if limit := limits[r.Type]; !(math.Float32frombits(most) < limit) {
 		return r.refuse(x, limit)
 	}
+	r.Next += uint64(len(x))
 	if r.Type == gguf.F16 {
-		for _, v := range x {
-			if bits := math.Float32bits(v) &^ (1 << 31); bits-1 < 0x33000000 { // to 2^-25, a tie that goes to the even zero
-				r.Underflows++
-			}
+		r.addSmall(x)
+	}
+	return nil
+}
+
+// addSmall counts what happens near the end of F16's range, where its unit is 2^-24.
+func (r *Range) addSmall(x []float32) {
+	for _, v := range x {
+		switch a := abs(v); {
+		case a >= 0x1p-18: // half a unit is less than 1 % of it
+			r.fine++
+		case a == 0:
+		case a <= 0x1p-25: // a tie goes to the even zero
+			r.Underflows++
+			r.coarse++
+		case abs(fromHalf(toHalf(a))-a) > 0.01*a:
+			r.coarse++
+		default:
+			r.fine++
 		}
 	}
-	r.Next += uint64(len(x))
+}
+
+// Merge adds what another Range saw of the same tensor.
+func (r *Range) Merge(o Range) {
+	r.Underflows += o.Underflows
+	r.coarse += o.coarse
+	r.fine += o.fine
+}
+
+// Whole reports what only a whole tensor shows: RANGE_LOSS if no weight of it survives in F16 within 1 %, as of ternary weights none does whose
+// scale is too small.
+func (r *Range) Whole() error {
+	if r.coarse > 0 && r.fine == 0 {
+		return fault.New("RANGE_LOSS", "all %d weights that are not zero are so small that %v changes them by more than 1 %%; choose f32, bf16 or i2_s",
+			r.coarse, r.Type)
+	}
 	return nil
 }
 

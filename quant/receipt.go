@@ -48,28 +48,37 @@ func (s sources) entries(sums [][sha256.Size]byte) []string {
 	return entries
 }
 
-// hash reads every source to its end.
-func (s sources) hash(ctx context.Context) ([][sha256.Size]byte, error) {
+// hash reads every source to its end, by scan if that is not nil.
+func (s sources) hash(ctx context.Context, scan func(i int, w io.Writer) error) ([][sha256.Size]byte, error) {
+	if scan == nil {
+		buffer := make([]byte, 1<<20)
+		scan = func(i int, w io.Writer) error {
+			_, err := io.CopyBuffer(w, struct{ io.Reader }{io.NewSectionReader(s[i], 0, s[i].Size())}, buffer)
+			return err
+		}
+	}
 	sums := make([][sha256.Size]byte, len(s))
-	buffer := make([]byte, 1<<20)
-	for i, f := range s {
+	for i := range s {
 		h := sha256.New()
-		for r := io.NewSectionReader(f, 0, f.Size()); ; {
-			n, err := r.Read(buffer)
-			h.Write(buffer[:n])
-			if err == io.EOF {
-				break
-			}
-			if err == nil {
-				err = context.Cause(ctx)
-			}
-			if err != nil {
-				return nil, err
-			}
+		if err := scan(i, stoppable{ctx, h}); err != nil {
+			return nil, err
 		}
 		h.Sum(sums[i][:0])
 	}
 	return sums, nil
+}
+
+// stoppable fails when the context ends.
+type stoppable struct {
+	ctx context.Context
+	io.Writer
+}
+
+func (s stoppable) Write(p []byte) (int, error) {
+	if err := context.Cause(s.ctx); err != nil {
+		return 0, err
+	}
+	return s.Writer.Write(p)
 }
 
 // changed reports a source that is no longer what was opened.

@@ -3,6 +3,8 @@ package quant
 import (
 	"fmt"
 	"math"
+
+	"github.com/wrinklefree/wf/gguf"
 )
 
 // SmallestScale is the scale of a tensor whose weights are all zero, and the least that AbsMean returns (BitNet b1.58, arXiv:2402.17764).
@@ -144,4 +146,17 @@ func (d *Detector) Residual() string {
 	}
 	return fmt.Sprintf("%s magnitudes in %d weights (%.1f %% zeros), mean %.4g, largest %.4g", count, d.n,
 		100*float64(d.zeros)/float64(max(d.n, 1)), d.sum/float64(max(d.n, 1)), math.Float32frombits(d.most))
+}
+
+// Pack appends trits as blocks of a ternary type. The tail of an I2_S tensor is the caller's.
+func Pack(dst []byte, t gguf.Type, trits []int8, scale float32) []byte {
+	switch t {
+	case gguf.I2_S:
+		return PackI2S(dst, trits)
+	case gguf.TQ1_0:
+		return PackTQ1(dst, trits, scale)
+	case gguf.TQ2_0:
+		return PackTQ2(dst, trits, scale)
+	}
+	panic("quant: cannot pack " + t.String())
 }

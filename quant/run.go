@@ -1,0 +1,334 @@
+package quant
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/wrinklefree/wf/gguf"
+	"github.com/wrinklefree/wf/gguf/disk"
+	"github.com/wrinklefree/wf/gguf/fault"
+	"github.com/wrinklefree/wf/gguf/names"
+)
+
+// Options of a rewrite, GGUF to GGUF. The zero value of every field but In, Out and Type works.
+type Options struct {
+	In, Out string
+	Types
+	AllowRequantize bool                    // let a lossy type be the source of another
+	Force           bool                    // replace Out
+	DryRun          bool                    // make every check, write nothing
+	Version         string                  // wf.version
+	I2SLayout       string                  // of an input's I2_S tensors that wf did not write: 128 (""), 64
+	Warn            func(string)            // what a person should know, one sentence each
+	Progress        func(done, total int64) // bytes scanned and written; not from two goroutines at a time
+
+	calls disk.Calls // tests make the disk fail
+}
+
+// Report is what Run did, or with DryRun would do.
+type Report struct {
+	Out     string   `json:"out"`
+	Written bool     `json:"written"` // false after a dry run
+	Size    uint64   `json:"size"`    // bytes of the whole file
+	Tensors []Change `json:"tensors"`
+}
+
+// Change is one tensor's fate.
+type Change struct {
+	Name  string   `json:"name"`
+	Dims  []uint64 `json:"dims"` // ne order: fastest first
+	From  string   `json:"from"` // types
+	To    string   `json:"to"`
+	Bytes uint64   `json:"bytes"` // in the output
+}
+
+// Run rewrites a GGUF file in another type. Metadata is kept but for what File.Plan sets.
+//
+// A ternary type takes only weights that are ternary already, and keeps their scale: nothing is rounded twice. Between ternary and
+// floating-point types the codes are exact in both directions; from a lossy type (Q8_0, Q6_K, Q4_0) the values can be read exactly, as F32,
+// but whatever rounds them again wants AllowRequantize.
+//
+// Codes: QUANT_DIFFUSION_TQ2, QUANT_REQUANTIZE, NOT_TERNARY, UNSUPPORTED_SHAPE, RANGE_LOSS, TENSOR_NOT_FINITE, TENSOR_BAD_SCALE,
+// TENSOR_BAD_TERNARY_CODE, MODEL_TENSOR_TYPE, USAGE, those of gguf.Open and of File.Write.
+func Run(ctx context.Context, o Options) (*Report, error) {
+	in, err := gguf.Open(o.In)
+	if err != nil {
+		return nil, err
+	}
+	defer in.Close()
+	r, err := plan(ctx, in, o)
+	if err != nil {
+		return nil, err
+	}
+	_, infos, size, err := r.file.Plan()
+	if err != nil {
+		return nil, err
+	}
+	report := &Report{Out: o.Out, Size: size}
+	for i, t := range infos {
+		report.Tensors = append(report.Tensors, Change{t.Name, t.Dims, in.Tensors[i].Type.String(), t.Type.String(), t.Size})
+	}
+	create := disk.CreateOptions{Force: o.Force, Calls: o.calls}
+	if !o.DryRun {
+		if err := r.file.Check(o.Out, create); err != nil { // before a weight is read
+			return nil, err
+		}
+	}
+	if err := r.scan(ctx, int64(size)); err != nil {
+		return nil, err
+	}
+	if !o.DryRun {
+		if err := r.file.Write(ctx, o.Out, create, r.written); err != nil {
+			return nil, err
+		}
+		report.Written = true
+	}
+	r.warn()
+	return report, nil
+}
+
+// rewrite is one run: the file to be written, and what is found out on the way.
+type rewrite struct {
+	o    Options
+	in   *gguf.File
+	file File
+
+	ternary    []*ternaryTensor // tensors that must turn out to be ternary
+	scanned    int64            // bytes of them
+	underflows uint64
+}
+
+type ternaryTensor struct {
+	info  *gguf.TensorInfo
+	from  *weights
+	to    gguf.Type
+	scale float32 // set by scan
+}
+
+// plan decides everything that the header of the input can decide.
+func plan(ctx context.Context, in *gguf.File, o Options) (*rewrite, error) {
+	if err := refuse(in, o); err != nil {
+		return nil, err
+	}
+	layout, err := InputLayout(in.Metadata, o.I2SLayout)
+	if err != nil {
+		return nil, err
+	}
+	r := &rewrite{o: o, in: in, file: File{
+		Metadata: in.Metadata.Clone(), Type: o.Type, Version: o.Version, Options: canonical(o), Sources: []string{o.In}, Changed: in.Changed,
+	}}
+	for i := range in.Tensors {
+		info := &in.Tensors[i]
+		to, err := o.Types.For(info.Name, info.Dims)
+		if err == nil {
+			err = allowed(info, to, o.AllowRequantize)
+		}
+		var from *weights
+		if err == nil {
+			if from, err = newWeights(in, info, layout); err != nil {
+				err = fmt.Errorf("tensor %s: %w", fault.Quote(info.Name), err)
+			}
+		}
+		if err != nil {
+			return nil, err
+		}
+		if IsTernary(info.Type) && isFloat(to) && !in.Metadata.Has(names.LinearActivation) {
+			// Ternary types always take int8 activations. Floating-point ones do so if the file says so.
+			r.file.Metadata.Set(names.LinearActivation, names.ActivationInt8)
+		}
+		r.file.Tensors = append(r.file.Tensors, Tensor{Name: info.Name, Type: to, Dims: info.Dims, Fill: r.fill(ctx, info, from, to)})
+	}
+	return r, nil
+}
+
+// fill returns how one tensor is written.
+func (r *rewrite) fill(ctx context.Context, info *gguf.TensorInfo, from *weights, to gguf.Type) func(io.Writer) error {
+	switch {
+	case IsTernary(to):
+		t := &ternaryTensor{info: info, from: from, to: to}
+		r.ternary = append(r.ternary, t)
+		return func(w io.Writer) error { return from.pack(ctx, w, to, t.scale) }
+	case info.Type == to && !isFloat(to):
+		return func(w io.Writer) error {
+			_, err := io.CopyBuffer(w, struct{ io.Reader }{from.raw}, make([]byte, 1<<20))
+			return err
+		}
+	}
+	return func(w io.Writer) error {
+		seen, err := from.encode(ctx, w, to)
+		r.underflows += seen.Underflows
+		return err
+	}
+}
+
+// refuse names what would destroy the model or is not meant, from metadata and options alone.
+func refuse(in *gguf.File, o Options) error {
+	for _, t := range []struct {
+		has  bool
+		flag string
+		typ  gguf.Type
+	}{{o.HasTokenEmbedding, "--token-embedding-type", o.TokenEmbedding}, {o.HasOutputTensor, "--output-tensor-type", o.OutputTensor}} {
+		if t.has && IsTernary(t.typ) {
+			return fault.New("USAGE", "%s is %v, but embeddings and heads are not ternary; choose f16, q8_0 or q6_k", t.flag, t.typ)
+		}
+	}
+	if o.Type == gguf.TQ2_0 && diffusion(in.Metadata) {
+		return fault.New("QUANT_DIFFUSION_TQ2", "this is a diffusion model: what reads TQ2_0 decodes token by token, and may scale the weights again, "+
+			"so the text would be garbage; choose I2_S, which is exact and which wf runs by block diffusion")
+	}
+	if rule, _, err := gguf.Value[string](in.Metadata, names.ScaleRule); err != nil {
+		return err
+	} else if rule == names.ScaleNone && IsTernary(o.Type) {
+		return fault.New("NOT_TERNARY", "this file holds raw master weights (%s is none), which %v would destroy; convert the checkpoint "+
+			"without --keep-master-weights, then quantize", names.ScaleRule, o.Type)
+	}
+	return nil
+}
+
+// diffusion reports whether the metadata are those of a diffusion model.
+func diffusion(md *gguf.Metadata) bool {
+	return md.Has(names.MaskToken) || slices.ContainsFunc(md.All(), func(kv gguf.KV) bool {
+		return kv.Key == names.ShiftLogits || strings.HasPrefix(kv.Key, "wf.diffusion.")
+	})
+}
+
+// allowed refuses to round what has been rounded to a few levels.
+func allowed(t *gguf.TensorInfo, to gguf.Type, requantize bool) error {
+	if IsTernary(t.Type) && !IsProjection(t.Name) {
+		return fault.New("MODEL_TENSOR_TYPE", "tensor %s is stored as %v, but only the projections of a layer are ternary; "+
+			"make the file again with its embedding and head in F16", fault.Quote(t.Name), t.Type)
+	}
+	exact := isFloat(t.Type) || t.Type == to || to == gguf.F32 || IsTernary(t.Type) && (isFloat(to) || IsTernary(to))
+	if exact || requantize {
+		return nil
+	}
+	return fault.New("QUANT_REQUANTIZE", "tensor %s is %v already, and making it %v would round it twice; start from the F16 file, or pass "+
+		"--allow-requantize", fault.Quote(t.Name), t.Type, to)
+}
+
+// InputLayout returns the layout of a file's I2_S tensors: what its metadata say, else what the option says, else Layout128.
+func InputLayout(md *gguf.Metadata, option string) (Layout, error) {
+	layout, ok := ParseLayout(option)
+	if !ok {
+		return 0, fault.New("USAGE", "--i2s-layout is %s; want 128 or 64", fault.Quote(option))
+	}
+	marked, ok, err := gguf.Value[uint32](md, names.I2SLayout)
+	switch {
+	case err != nil || !ok:
+		return layout, err
+	case option != "" && layout != Layout(marked):
+		return 0, fault.New("USAGE", "--i2s-layout is %s, but the file says %d; leave the option out", option, marked)
+	}
+	if layout, ok = ParseLayout(strconv.Itoa(int(marked))); !ok {
+		return 0, fault.New("MODEL_BAD_PARAM", "%s is %d; wf reads layouts 128 and 64", names.I2SLayout, marked)
+	}
+	return layout, nil
+}
+
+// canonical lists what changes bytes, in a fixed order, as a person would type it.
+func canonical(o Options) string {
+	words := []string{"quantize", strings.ToLower(o.Type.String())}
+	if o.HasTokenEmbedding {
+		words = append(words, "--token-embedding-type", strings.ToLower(o.TokenEmbedding.String()))
+	}
+	if o.HasOutputTensor {
+		words = append(words, "--output-tensor-type", strings.ToLower(o.OutputTensor.String()))
+	}
+	if o.AllowRequantize {
+		words = append(words, "--allow-requantize")
+	}
+	if o.I2SLayout != "" {
+		words = append(words, "--i2s-layout", o.I2SLayout)
+	}
+	return strings.Join(words, " ")
+}
+
+// scan finds out whether the weights that must be ternary are, a tensor on each processor. The first in file order that is not is the error.
+func (r *rewrite) scan(ctx context.Context, size int64) error {
+	var total int64
+	for _, t := range r.ternary {
+		total += int64(t.info.Size)
+	}
+	var mu sync.Mutex
+	seen := func(bytes int64) {
+		mu.Lock()
+		defer mu.Unlock()
+		r.scanned += bytes
+		if r.o.Progress != nil {
+			r.o.Progress(r.scanned, total+size)
+		}
+	}
+	errs := make([]error, len(r.ternary))
+	todo := make(chan int, len(r.ternary))
+	for i := range r.ternary {
+		todo <- i
+	}
+	close(todo)
+	var workers sync.WaitGroup
+	for range runtime.GOMAXPROCS(0) {
+		workers.Go(func() {
+			for i := range todo {
+				errs[i] = r.ternary[i].detect(ctx, seen)
+			}
+		})
+	}
+	workers.Wait()
+	for i, err := range errs {
+		if err != nil {
+			return fmt.Errorf("tensor %s: %w", fault.Quote(r.ternary[i].info.Name), err)
+		}
+	}
+	return nil
+}
+
+func (t *ternaryTensor) detect(ctx context.Context, seen func(int64)) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic: %v", p)
+		}
+	}()
+	d, err := t.from.detect(ctx, seen)
+	if err != nil {
+		return err
+	}
+	var ok bool
+	if t.scale, ok = d.Ternary(); !ok {
+		return fault.New("NOT_TERNARY", "the weights are not ternary: %s; %v holds only {-s, 0, s}. Choose f16 or q8_0, or convert the checkpoint with "+
+			"--ternarize if it was trained so", d.Residual(), t.to)
+	}
+	return CheckScale(t.to, t.scale)
+}
+
+func (r *rewrite) written(done, total int64) {
+	if r.o.Progress != nil {
+		r.o.Progress(r.scanned+done, r.scanned+total)
+	}
+}
+
+// warn says what was lost or will surprise.
+func (r *rewrite) warn() {
+	if r.o.Warn == nil {
+		return
+	}
+	if r.underflows > 0 {
+		r.o.Warn(fmt.Sprintf("%d weights were too small for F16 and became 0", r.underflows))
+	}
+	straddling := 0
+	for _, t := range r.file.Tensors {
+		if t.Type == gguf.I2_S && t.Dims[0]%128 != 0 {
+			straddling++
+		}
+	}
+	if straddling > 0 {
+		r.o.Warn(fmt.Sprintf("%d tensors have rows that are not a multiple of 128: wf reads them exactly, bitnet.cpp would compute garbage", straddling))
+	}
+	if rule, _, _ := gguf.Value[string](r.in.Metadata, names.ScaleRule); r.o.Type == gguf.Q4_0 && rule != "" && rule != names.ScaleNone {
+		r.o.Warn("Q4_0 changes one sign of ternary weights by an eighth; I2_S is exact and half the size")
+	}
+}
