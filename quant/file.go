@@ -28,7 +28,7 @@ type File struct {
 	Sources  []string       // paths of all files that are read
 	// Scan writes the whole of source i to w, which computes its sum: for a reader that checks what it reads on the way. nil: they are read.
 	Scan    func(i int, w io.Writer) error
-	Changed  func() error   // nil, or asked when all is written: an error if an input is no longer what was opened
+	Changed func() error // nil, or asked when all is written: an error if an input is no longer what was opened
 }
 
 // Tensor is one tensor of a File. Fill writes exactly the bytes that Type needs for Dims (ne order), in any number of writes. It is called
