@@ -3,6 +3,7 @@ package infer
 import (
 	"bytes"
 	"encoding/binary"
+	"math"
 	"math/bits"
 	"slices"
 	"sync"
@@ -16,36 +17,25 @@ import (
 // What a weight may be. Each check reads bits rather than decoded numbers, so that looking at every weight costs little beside reading it.
 
 // checkFinite fails with the index of the first weight that is NaN or infinite.
-func (w *weights) checkFinite(t *gguf.TensorInfo, data []byte) error {
-	unit := int(t.Type.BlockBytes())
-	first := firstIndex{none: len(data) / unit}
-	first.index = first.none
-	const grain = 1 << 16 // blocks
-	w.pool.Run(first.none, grain, func(lo, hi int) {
-		if i := notFinite(t.Type, data[lo*unit:hi*unit]); i >= 0 {
-			first.lower(lo + i)
+func (w *weights) checkFinite(t *tensor) error {
+	const none, grain = math.MaxInt, 1 << 16 // blocks
+	first, unit := none, int(t.Type.BlockBytes())
+	var lock sync.Mutex
+	w.pool.Run(len(t.data)/unit, grain, func(lo, hi int) {
+		if i := notFinite(t.Type, t.data[lo*unit:hi*unit]); i >= 0 {
+			lock.Lock()
+			first = min(first, lo+i)
+			lock.Unlock()
 		}
 	})
-	if first.index == first.none {
+	if first == none {
 		return nil
 	}
 	if quant.IsTernary(t.Type) {
-		return fault.New("TENSOR_BAD_SCALE", "infer: tensor %q: the scale of block %d is NaN or infinite; the file is damaged", t.Name, first.index)
+		return fault.New("TENSOR_BAD_SCALE", "infer: tensor %q: the scale of block %d is NaN or infinite; the file is damaged", t.Name, first)
 	}
 	return fault.New("TENSOR_NOT_FINITE", "infer: tensor %q: weight %d is NaN or infinite, so every number computed from it is; the file is damaged "+
-		"or its training diverged", t.Name, first.index*int(t.Type.BlockSize()))
-}
-
-// firstIndex is the lowest of the indices that several goroutines report.
-type firstIndex struct {
-	sync.Mutex
-	index, none int
-}
-
-func (f *firstIndex) lower(i int) {
-	f.Lock()
-	defer f.Unlock()
-	f.index = min(f.index, i)
+		"or its training diverged", t.Name, first*int(t.Type.BlockSize()))
 }
 
 // notFinite returns the index of the first block that holds a NaN or infinity, -1 if there is none. A block is one number of a plain type;
@@ -101,7 +91,7 @@ func allOnes(data []byte, size int, exponent uint64) int {
 }
 
 // checkScale holds the scale of a ternary matrix to what training can produce. A scale never defaults to 1.
-func checkScale(t *gguf.TensorInfo, scale float32) error {
+func checkScale(t *tensor, scale float32) error {
 	const smallestNormal, largest = 0x1p-126, 0x1.fffffep127
 	if scale >= smallestNormal && scale <= largest {
 		return nil
@@ -111,25 +101,24 @@ func checkScale(t *gguf.TensorInfo, scale float32) error {
 }
 
 // constant reports whether all weights of a matrix are the same.
-func constant(t *gguf.TensorInfo, data []byte) bool {
+func constant(t *tensor) bool {
 	if t.Type == gguf.I2_S {
-		codes := data[:t.Dims[0]*t.Rows()/4]
+		codes := t.data[:len(t.data)-quant.I2STailBytes]
 		c := codes[0]
-		return c == c&3*0x55 && bytes.Count(codes, codes[:1]) == len(codes)
+		return c == c&3*0b01_01_01_01 && bytes.Count(codes, codes[:1]) == len(codes)
 	}
-	cols, stride := int(t.Dims[0]), rowBytes(t)
-	for r := stride; r < len(data); r += stride {
-		if !bytes.Equal(data[r:][:stride], data[:stride]) {
+	for r := range t.rows {
+		if !bytes.Equal(t.row(r), t.row(0)) {
 			return false
 		}
 	}
-	row := make([]float32, cols)
-	quant.Decode(row, t.Type, data[:stride])
-	return !slices.ContainsFunc(row, func(v float32) bool { return v != row[0] })
+	x := make([]float32, t.cols)
+	quant.Decode(x, t.Type, t.row(0))
+	return !slices.ContainsFunc(x, func(v float32) bool { return v != x[0] })
 }
 
 // suspicious warns of a projection that is constant: a converter that lost the weights writes such (microsoft/BitNet issue 608).
-func (w *weights) suspicious(t *gguf.TensorInfo) error {
+func (w *weights) suspicious(t *tensor) error {
 	err := fault.New("TENSOR_SUSPICIOUS", "infer: tensor %q: all its weights are the same, as if a converter had lost them", t.Name)
 	allowed, _, _ := gguf.Value[[]string](w.file.Metadata, names.AllowedSuspicious)
 	if w.options.Strict && !slices.Contains(allowed, t.Name) {

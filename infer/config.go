@@ -57,18 +57,14 @@ const (
 	maxHeadDim = 1 << 16
 )
 
-// readConfig reads and checks everything that needs no tensor data. Of the tensors it looks at the shape of the embedding alone.
-func readConfig(f *gguf.File, o *Options) (*Config, arch, error) {
-	p := &params{md: f.Metadata}
+// config reads and checks everything that needs no tensor data. Of the tensors it looks at the shape of the embedding alone.
+func (p *params) config(f *gguf.File, o *Options) (*Config, arch) {
 	c := &Config{}
 	c.Architecture, _ = value[string](p, names.Architecture)
 	a, known := archs[c.Architecture]
-	if p.err == nil && !known {
+	if !known {
 		p.fail("MODEL_UNKNOWN_ARCH", "architecture %s is not one that wf runs (llama, bitnet, bitnet-b1.58, bitnet-25, qwen2)",
 			fault.Quote(c.Architecture))
-	}
-	if p.err != nil {
-		return nil, a, p.err
 	}
 	key := func(name string) string { return names.Arch(c.Architecture, name) }
 
@@ -87,7 +83,7 @@ func readConfig(f *gguf.File, o *Options) (*Config, arch, error) {
 	c.Activation = p.activation(key(names.HiddenActivation), a, o)
 	c.Int8 = p.choice(names.LinearActivation, a.linearActivation(), names.ActivationInt8, names.ActivationNone) == names.ActivationInt8
 	c.Diffusion = p.diffusion(c, o)
-	return c, a, p.err
+	return c, a
 }
 
 func (a arch) linearActivation() string {

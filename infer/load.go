@@ -21,36 +21,45 @@ func Load(path string, o Options) (*Model, error) {
 	m, err := LoadFile(f, o)
 	if err != nil {
 		f.Close()
-		return nil, fmt.Errorf("%s: %w", path, err)
+		return nil, err
 	}
 	m.owned = true
 	return m, nil
 }
 
 // LoadFile does the same with a file that is mapped (gguf.Map) or in memory (gguf.Parse). The caller closes f after the model.
-//
-// First it decides: what the metadata says, which tensor goes where, whether any tensor is left over, how much memory it takes. Only then
-// are weights read, by all threads: float matrices stay where they lie in the file, ternary ones are laid out anew for the kernel.
 func LoadFile(f *gguf.File, o Options) (*Model, error) {
 	if err := o.Validate(); err != nil {
 		return nil, err
 	}
-	config, arch, err := readConfig(f, &o)
-	if err != nil {
-		return nil, err
+	m, err := load(f, &o)
+	if changed := f.Changed(); changed != nil { // then what was found wrong in it is beside the point
+		if err == nil {
+			m.Close()
+		}
+		return nil, changed
 	}
-	params := &params{md: f.Metadata}
-	factor := params.ropeFactor(config.Architecture)
-	layout := params.i2sLayout(&o)
-	if params.err != nil {
-		return nil, params.err
+	if err != nil && f.Path != "" {
+		err = fmt.Errorf("%s: %w", f.Path, err)
+	}
+	return m, err
+}
+
+// load first decides: what the metadata says, which tensor goes where, whether any is left over, how much memory it takes. Only then are
+// weights read, by all threads: float matrices stay where they lie in the file, ternary ones are laid out anew for the kernel.
+func load(f *gguf.File, o *Options) (*Model, error) {
+	p := &params{md: f.Metadata}
+	config, arch := p.config(f, o)
+	factor := p.ropeFactor(config.Architecture)
+	w := &weights{file: f, options: o, int8: config.Int8, layout: p.i2sLayout(o), claimed: map[string]bool{}}
+	if p.err != nil {
+		return nil, p.err
 	}
 	if f.Trailing > 0 {
 		o.warn("%d bytes follow the last tensor and are ignored", f.Trailing)
 	}
 
 	m := &Model{config: *config, cacheType: o.CacheType, file: f, layers: make([]layer, config.Layers)}
-	w := &weights{file: f, options: &o, int8: config.Int8, layout: layout, claimed: map[string]bool{}}
 	ropeFreqs := w.plan(m, arch)
 	if w.err != nil {
 		return nil, w.err
@@ -61,11 +70,7 @@ func LoadFile(f *gguf.File, o Options) (*Model, error) {
 
 	m.pool = kernel.NewPool(o.Threads)
 	w.pool = m.pool
-	err = disk.Guard(f.Path, w.read)
-	if changed := f.Changed(); changed != nil {
-		err = changed // and whatever was found wrong in it is beside the point
-	}
-	if err != nil {
+	if err := disk.Guard(f.Path, w.read); err != nil {
 		m.pool.Close()
 		return nil, err
 	}
@@ -106,7 +111,7 @@ func (w *weights) plan(m *Model, arch arch) *[]float32 {
 			w.vector(&l.ffnSubNorm, names.Block(i, names.FFNSubNorm, "weight"), c.FeedForward)
 		}
 	}
-	w.refuseLeftOver()
+	w.refuseLeftOver(c.Architecture)
 	return freqs
 }
 
@@ -139,35 +144,39 @@ func (w *weights) has(name string) bool {
 	return ok
 }
 
-// claim finds a tensor that must be there with this shape (ne order; trailing ones do not count).
-func (w *weights) claim(name string, dims ...int) *gguf.TensorInfo {
-	t, ok := w.file.Tensor(name)
+// tensor is a claimed tensor [rows, cols]; a vector has one row. Its data may be touched under disk.Guard only.
+type tensor struct {
+	*gguf.TensorInfo
+	rows, cols int
+	data       []byte
+}
+
+// row is the data of one row, of any type but I2_S, whose blocks straddle rows.
+func (t *tensor) row(r int) []byte {
+	stride := len(t.data) / t.rows
+	return t.data[r*stride:][:stride]
+}
+
+// claim finds a tensor that must be there with this shape: dims in ne order, of which trailing ones do not count.
+func (w *weights) claim(name string, rows, cols int) *tensor {
+	info, ok := w.file.Tensor(name)
 	if !ok {
 		w.fail("MODEL_TENSOR_MISSING", "tensor %q is missing", name)
 		return nil
 	}
 	w.claimed[name] = true
-	for i := range max(len(dims), len(t.Dims)) {
-		found, wanted := uint64(1), uint64(1)
-		if i < len(t.Dims) {
-			found = t.Dims[i]
-		}
-		if i < len(dims) {
-			wanted = uint64(dims[i])
-		}
-		if found != wanted {
-			w.fail("MODEL_SHAPE_MISMATCH", "tensor %q: shape %v does not match %v, which the metadata asks for", name, t.Dims, dims)
-			return nil
-		}
+	if info.Dims[0] != uint64(cols) || info.Rows() != uint64(rows) || len(info.Dims) > 1 && info.Dims[1] != uint64(rows) {
+		w.fail("MODEL_SHAPE_MISMATCH", "tensor %q: shape %v does not match [%d %d], which the metadata asks for", name, info.Dims, cols, rows)
+		return nil
 	}
-	return t
+	return &tensor{info, rows, cols, w.file.Bytes(info)}
 }
 
 var floats = []gguf.Type{gguf.F32, gguf.F16, gguf.BF16}
 
 // vector claims a norm, a bias or rope_freqs: [n], in any float type.
 func (w *weights) vector(dst *[]float32, name string, n int) {
-	t := w.claim(name, n)
+	t := w.claim(name, 1, n)
 	switch {
 	case t == nil:
 	case !slices.Contains(floats, t.Type):
@@ -187,7 +196,7 @@ func (w *weights) optional(dst *[]float32, name string, n int) {
 // matrix claims an embedding or a head: [rows, cols], not ternary. An I2_S or TQ tensor there was made by tools that took the largest or
 // the first weight for a scale (FORMATS.md 5.2); no use of it gives text.
 func (w *weights) matrix(dst **kernel.Dense, name string, rows, cols int) {
-	t := w.claim(name, cols, rows)
+	t := w.claim(name, rows, cols)
 	switch {
 	case t == nil:
 	case quant.IsTernary(t.Type):
@@ -207,7 +216,7 @@ func (w *weights) linear(l *linear, layer int, part string, rows, cols int, need
 		w.optional(&l.bias, bias, rows)
 	}
 	w.optional(&l.normIn, names.Block(layer, part+names.NormIn, "weight"), cols)
-	t := w.claim(names.Block(layer, part, "weight"), cols, rows)
+	t := w.claim(names.Block(layer, part, "weight"), rows, cols)
 	if t == nil {
 		return
 	}
@@ -220,18 +229,13 @@ func (w *weights) linear(l *linear, layer int, part string, rows, cols int, need
 }
 
 // refuseLeftOver fails if nothing claimed a tensor: ignoring a weight gives a network that runs and is wrong.
-func (w *weights) refuseLeftOver() {
+func (w *weights) refuseLeftOver(architecture string) {
 	for _, t := range w.file.Tensors {
 		if !w.claimed[t.Name] {
 			w.fail("MODEL_UNKNOWN_TENSOR", "tensor %s has no place in architecture %s; running without it would be wrong",
-				fault.Quote(t.Name), w.architecture())
+				fault.Quote(t.Name), architecture)
 		}
 	}
-}
-
-func (w *weights) architecture() string {
-	name, _, _ := gguf.Value[string](w.file.Metadata, names.Architecture)
-	return name
 }
 
 // read does the jobs. Pages of a mapped file are touched here for the first time.

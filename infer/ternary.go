@@ -19,26 +19,25 @@ var errNotTernary = errors.New("not ternary")
 type unpacker func(trits []int8, row int) error
 
 // readTernary lays a matrix out for the kernel. Rows are unpacked by all threads, each with an unpacker of its own.
-func (w *weights) readTernary(t *gguf.TensorInfo, data []byte) (*kernel.Ternary, error) {
-	switch t.Type {
-	case gguf.I2_S:
-		return w.readI2S(t, data)
-	case gguf.TQ1_0, gguf.TQ2_0:
-		scale := firstMagnitude(t, data)
-		return w.pack(t, scale, 1, func() unpacker { return unpackTQ(t, data, scale) })
+func (w *weights) readTernary(t *tensor) (*kernel.Ternary, error) {
+	if t.Type == gguf.I2_S {
+		return w.readI2S(t)
 	}
-	scale := firstMagnitude(t, data)
-	if scale-scale != 0 {
+	scale := firstMagnitude(t)
+	switch {
+	case quant.IsTernary(t.Type):
+		return w.pack(t, scale, 1, func() unpacker { return unpackTQ(t, scale) })
+	case scale-scale != 0:
 		return nil, errNotTernary // and not finite either, which readDense will say
 	}
-	return w.pack(t, scale, 1, func() unpacker { return unpackFloats(t, data, scale) })
+	return w.pack(t, scale, 1, func() unpacker { return unpackFloats(t, scale) })
 }
 
 // readI2S reads n/4 bytes of codes and the scale behind them (FORMATS.md 2.7). Blocks run through the whole tensor and may straddle rows, so
 // rows are unpacked in the smallest groups that begin and end with a block.
-func (w *weights) readI2S(t *gguf.TensorInfo, data []byte) (*kernel.Ternary, error) {
-	cols, block := int(t.Dims[0]), int(w.layout)
-	codes, tail := data[:len(data)-quant.I2STailBytes], data[len(data)-quant.I2STailBytes:]
+func (w *weights) readI2S(t *tensor) (*kernel.Ternary, error) {
+	cols, block := t.cols, int(w.layout)
+	codes, tail := t.data[:len(t.data)-quant.I2STailBytes], t.data[len(t.data)-quant.I2STailBytes:]
 	return w.pack(t, quant.I2SScale(tail), block/gcd(cols, block), func() unpacker {
 		return func(trits []int8, row int) error { return w.layout.Unpack(trits, codes[row*cols/4:][:len(trits)/4]) }
 	})
@@ -53,11 +52,11 @@ func gcd(a, b int) int {
 
 // unpackTQ reads TQ1_0 and TQ2_0. Their blocks have scales of their own; in a matrix that was ternary all are the same, or 0 for a block of
 // zeros.
-func unpackTQ(t *gguf.TensorInfo, data []byte, scale float32) unpacker {
-	stride, block := rowBytes(t), int(t.Type.BlockSize())
-	scales := make([]float32, int(t.Dims[0])/block)
+func unpackTQ(t *tensor, scale float32) unpacker {
+	block := int(t.Type.BlockSize())
+	scales := make([]float32, t.cols/block)
 	return func(trits []int8, row int) error {
-		src := data[row*stride:][:stride]
+		src := t.row(row)
 		if t.Type == gguf.TQ1_0 {
 			quant.UnpackTQ1(trits, scales, src)
 		} else if err := quant.UnpackTQ2(trits, scales, src); err != nil {
@@ -77,11 +76,10 @@ func unpackTQ(t *gguf.TensorInfo, data []byte, scale float32) unpacker {
 }
 
 // unpackFloats reads F32, F16 and BF16.
-func unpackFloats(t *gguf.TensorInfo, data []byte, scale float32) unpacker {
-	stride := rowBytes(t)
-	x := make([]float32, t.Dims[0])
+func unpackFloats(t *tensor, scale float32) unpacker {
+	x := make([]float32, t.cols)
 	return func(trits []int8, row int) error {
-		quant.Decode(x, t.Type, data[row*stride:][:stride])
+		quant.Decode(x, t.Type, t.row(row))
 		for i, v := range x {
 			switch v {
 			case 0:
@@ -100,10 +98,10 @@ func unpackFloats(t *gguf.TensorInfo, data []byte, scale float32) unpacker {
 
 // firstMagnitude is the magnitude of the first weight that is not zero. A matrix of zeros may have any scale; it gets the one that wf convert
 // writes.
-func firstMagnitude(t *gguf.TensorInfo, data []byte) float32 {
-	x, stride := make([]float32, t.Dims[0]), rowBytes(t)
-	for ; len(data) > 0; data = data[stride:] {
-		quant.Decode(x, t.Type, data[:stride])
+func firstMagnitude(t *tensor) float32 {
+	x := make([]float32, t.cols)
+	for r := range t.rows {
+		quant.Decode(x, t.Type, t.row(r))
 		for _, v := range x {
 			if v != 0 {
 				return float32(math.Abs(float64(v)))
@@ -114,11 +112,11 @@ func firstMagnitude(t *gguf.TensorInfo, data []byte) float32 {
 }
 
 // pack makes the kernel's matrix, group rows at a time.
-func (w *weights) pack(t *gguf.TensorInfo, scale float32, group int, newUnpacker func() unpacker) (*kernel.Ternary, error) {
+func (w *weights) pack(t *tensor, scale float32, group int, newUnpacker func() unpacker) (*kernel.Ternary, error) {
 	if err := checkScale(t, scale); err != nil {
 		return nil, err
 	}
-	cols, rows := int(t.Dims[0]), int(t.Rows())
+	cols, rows := t.cols, t.rows
 	m, err := kernel.NewTernary(rows, cols, scale)
 	if err != nil {
 		return nil, fmt.Errorf("infer: tensor %q: %w", t.Name, err)
@@ -137,7 +135,10 @@ func (w *weights) pack(t *gguf.TensorInfo, scale float32, group int, newUnpacker
 			}
 		}
 	})
-	return m, found.err(t)
+	if err := found.err(t); err != nil {
+		return nil, err
+	}
+	return m, nil
 }
 
 // findings gathers what the threads object to.
@@ -161,7 +162,7 @@ func (f *findings) add(err error, row, cols int) {
 	f.codes += bad.Count
 }
 
-func (f *findings) err(t *gguf.TensorInfo) error {
+func (f *findings) err(t *tensor) error {
 	switch {
 	case f.codes > 0:
 		return fault.New("TENSOR_BAD_TERNARY_CODE", "infer: tensor %q: row %d holds code 3, which is no weight (%d in all); the file is damaged, or "+

@@ -19,35 +19,33 @@ func (w *weights) takesInt8(t gguf.Type) bool {
 func inPlace(t gguf.Type) bool { return t == gguf.Q8_0 || slices.Contains(floats, t) }
 
 // decodedSize is what readDense allocates.
-func decodedSize(t *gguf.TensorInfo) uint64 {
+func decodedSize(t *tensor) uint64 {
 	if inPlace(t.Type) {
 		return 0
 	}
-	return t.Dims[0] * t.Rows() * 4
+	return uint64(t.rows) * uint64(t.cols) * 4
 }
 
 // readVector decodes a vector and checks that every number is finite.
-func (w *weights) readVector(t *gguf.TensorInfo) ([]float32, error) {
-	data := w.file.Bytes(t)
-	if err := w.checkFinite(t, data); err != nil {
+func (w *weights) readVector(t *tensor) ([]float32, error) {
+	if err := w.checkFinite(t); err != nil {
 		return nil, err
 	}
-	v := make([]float32, t.Dims[0]*t.Rows())
-	quant.Decode(v, t.Type, data)
+	v := make([]float32, t.rows*t.cols)
+	quant.Decode(v, t.Type, t.data)
 	return v, nil
 }
 
 // readDense makes a matrix of floats or of Q8_0 blocks. Types that the kernel does not multiply with are decoded once, exactly.
-func (w *weights) readDense(t *gguf.TensorInfo) (*kernel.Dense, error) {
-	data := w.file.Bytes(t)
-	if err := w.checkFinite(t, data); err != nil {
+func (w *weights) readDense(t *tensor) (*kernel.Dense, error) {
+	if err := w.checkFinite(t); err != nil {
 		return nil, err
 	}
-	typ, rows, cols := t.Type, int(t.Rows()), int(t.Dims[0])
+	typ, data := t.Type, t.data
 	if !inPlace(typ) {
-		data, typ = w.decode(t, data), gguf.F32
+		typ, data = gguf.F32, w.decode(t)
 	}
-	m, err := kernel.NewDense(typ, data, rows, cols)
+	m, err := kernel.NewDense(typ, data, t.rows, t.cols)
 	if err != nil {
 		return nil, fmt.Errorf("infer: tensor %q: %w", t.Name, err)
 	}
@@ -55,32 +53,27 @@ func (w *weights) readDense(t *gguf.TensorInfo) (*kernel.Dense, error) {
 }
 
 // decode returns a matrix as the bytes of an F32 tensor.
-func (w *weights) decode(t *gguf.TensorInfo, data []byte) []byte {
-	cols, rows, stride := int(t.Dims[0]), int(t.Rows()), rowBytes(t)
-	out := make([]byte, rows*cols*4)
-	w.pool.Run(rows, 1, func(lo, hi int) {
-		x := make([]float32, cols)
+func (w *weights) decode(t *tensor) []byte {
+	out := make([]byte, 4*t.rows*t.cols)
+	w.pool.Run(t.rows, 1, func(lo, hi int) {
+		x := make([]float32, t.cols)
 		for r := lo; r < hi; r++ {
-			quant.Decode(x, t.Type, data[r*stride:][:stride])
-			quant.Encode(out[r*cols*4:][:0], gguf.F32, x)
+			quant.Decode(x, t.Type, t.row(r))
+			quant.Encode(out[4*r*t.cols:][:0], gguf.F32, x)
 		}
 	})
 	return out
 }
 
-// rowBytes is the size of one row of a type whose blocks run along rows: of every type but I2_S.
-func rowBytes(t *gguf.TensorInfo) int { return int(t.Size / t.Rows()) }
-
 // readLinear makes a projection's matrix ternary if it should be, and dense otherwise.
-func (w *weights) readLinear(l *linear, t *gguf.TensorInfo) (err error) {
-	data := w.file.Bytes(t)
-	if constant(t, data) {
+func (w *weights) readLinear(l *linear, t *tensor) (err error) {
+	if constant(t) {
 		if err := w.suspicious(t); err != nil {
 			return err
 		}
 	}
 	if w.takesInt8(t.Type) {
-		if l.ternary, err = w.readTernary(t, data); err != errNotTernary {
+		if l.ternary, err = w.readTernary(t); err != errNotTernary {
 			return err
 		}
 		w.notTernary = append(w.notTernary, t.Name)
