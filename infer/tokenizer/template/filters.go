@@ -306,9 +306,12 @@ func numberDefault(v, byDefault value) value {
 }
 
 func round(_ *run, of value, args []value, _ given) value {
-	f, _, _, ok := number(of)
-	if !ok {
+	f, i, isInt, ok := number(of)
+	switch {
+	case !ok:
 		fail("round needs a number, found a %s", typeName(of))
+	case isInt:
+		return i
 	}
 	scale := math.Pow(10, float64(max(-300, min(intArg(args[0], 0), 300))))
 	switch method := textArg(args[1], "common").String; method {

@@ -226,6 +226,11 @@ func (l *lexer) number(rest string) {
 		return from
 	}
 	n, k := digits(0), integer
+	if last := l.tokens[len(l.tokens)-1]; last.kind == operator && last.text == "." { // list.0.1
+		l.emit(integer, rest[:n])
+		l.at += n
+		return
+	}
 	if n+1 < len(rest) && rest[n] == '.' && digits(n+1) > n+1 {
 		n, k = digits(n+1), float
 	}

@@ -113,12 +113,7 @@ func (r *run) split(t Text, separator value, n int64) *list {
 			case rest == "":
 				return parts
 			case n == 0 || end < 0:
-				if n != 0 {
-					end = len(rest)
-				} else {
-					end = len(strings.TrimRightFunc(rest, isSpace))
-				}
-				add(at, at+end)
+				add(at, len(t.String))
 				return parts
 			}
 			add(at, at+end)

@@ -417,6 +417,9 @@ func (p *parser) test(e expression) expression {
 			next.text != "in" && next.text != "not":
 		tested.arguments.positional = []expression{p.postfix(p.primary())}
 	}
+	if t := p.peek(); t.kind == name && t.text == "is" {
+		p.fail("a test cannot follow a test; use and")
+	}
 	if negated {
 		return &negation{tested}
 	}
