@@ -9,21 +9,25 @@ import "math"
 // with an odd last bit, on the side of the true sum), and the second rounding sees on which side it lies. Boldo & Melquiond, Emulation
 // of a FMA and correctly rounded sums, 2008.
 func fma32(a, b, c float32) float32 {
+	s := float64(float64(a)*float64(b)) + float64(c)
+	if bits := math.Float64bits(s); bits&(1<<29-1) != 1<<28 && bits>>52&0x7FF >= 1023-126 {
+		return float32(s) // not between two float32; below 2^-126 they lie further apart than 29 bits, so the test says nothing there
+	}
+	return fma32Between(a, b, c)
+}
+
+func fma32Between(a, b, c float32) float32 {
 	p, z := float64(a)*float64(b), float64(c)
 	s := float64(p) + z
-	bits := math.Float64bits(s)
-	if bits&(1<<29-1) != 1<<28 && math.Abs(s) >= 0x1p-126 {
-		return float32(s) // not between two float32; below 2^-126 they lie further apart than 29 bits, so the test says nothing
-	}
-	t := s - p // Knuth's two-sum: e is what rounding s lost
-	e := (p - (s - t)) + (z - t)
-	if bits&1 == 0 {
-		switch {
-		case e > 0 == (s > 0) && e != 0 && e == e:
-			s = math.Float64frombits(bits + 1)
-		case e != 0 && e == e:
-			s = math.Float64frombits(bits - 1)
+	t := s - p // Knuth's two-sum: lost is what rounding s lost
+	lost := (p - (s - t)) + (z - t)
+	if bits := math.Float64bits(s); bits&1 == 0 && (lost > 0 || lost < 0) { // neither for an infinity or NaN
+		if lost > 0 == (s > 0) {
+			bits++
+		} else {
+			bits--
 		}
+		s = math.Float64frombits(bits)
 	}
 	return float32(s)
 }

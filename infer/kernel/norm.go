@@ -21,8 +21,15 @@ func sqrt(x float32) float32 { return float32(math.Sqrt(float64(x))) }
 
 // SiLUMul computes g = silu(g)*u with silu(x) = x/(1+exp(-x)).
 func SiLUMul(g, u []float32) {
-	for i, v := range u[:len(g)] {
-		g[i] = g[i] / (1 + Exp(-g[i])) * v
+	w := expWorks.Get().(*expWork)
+	defer expWorks.Put(w)
+	for len(g) > 0 {
+		n := min(len(g), len(w.terms))
+		active.exp(&w.lanes, w.terms[:n], g[:n], -1, 0)
+		for i, e := range w.terms[:n] {
+			g[i] = g[i] / (1 + e) * u[i]
+		}
+		g, u = g[n:], u[n:]
 	}
 }
 

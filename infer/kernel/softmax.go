@@ -5,19 +5,19 @@ import (
 	"sync"
 )
 
-// softmaxWork is the scratch of one softmax sum; its size is a multiple of 16, so that lanes go on from piece to piece.
-type softmaxWork struct {
+// expWork is the scratch of one softmax sum; its size is a multiple of 16, so that lanes go on from piece to piece.
+type expWork struct {
 	lanes lanes
 	terms [4096]float32
 }
 
 // Kernels are called through the table, so what they get a pointer to lives on the heap.
-var softmaxWorks = sync.Pool{New: func() any { return new(softmaxWork) }}
+var expWorks = sync.Pool{New: func() any { return new(expWork) }}
 
 // softmaxTerms replaces each x[i] by exp(x[i]*scale - top) and returns the sum in the canonical order.
 func softmaxTerms(x []float32, scale, top float32) float32 {
-	w := softmaxWorks.Get().(*softmaxWork)
-	defer softmaxWorks.Put(w)
+	w := expWorks.Get().(*expWork)
+	defer expWorks.Put(w)
 	w.lanes = lanes{}
 	for step := len(w.terms); len(x) > 0; {
 		n := min(step, len(x))
@@ -43,8 +43,8 @@ func ArgMaxConfidence(logits []float32, skip int) (index int, p float32, ok bool
 	if index < 0 {
 		return -1, 0, false
 	}
-	w := softmaxWorks.Get().(*softmaxWork)
-	defer softmaxWorks.Put(w)
+	w := expWorks.Get().(*expWork)
+	defer expWorks.Put(w)
 	w.lanes = lanes{}
 	for at := 0; at < len(logits); at += len(w.terms) {
 		terms := w.terms[:copy(w.terms[:], logits[at:])]

@@ -108,7 +108,7 @@ func TestTernaryKernels(t *testing.T) {
 	t.Run("R154 random shapes", func(t *testing.T) {
 		eachKernel(t, func(t *testing.T, k kernel) {
 			codes, x := randomCodes(rng, panelRows*700), int8s(rng, 9*700)
-			for range 500 { // each against a guard page
+			for range 200 { // each against a guard page
 				cols, tokens := 1+rng.IntN(700), rng.IntN(10)
 				check(t, k, codes[:panelRows*cols], x[:tokens*cols], cols, tokens)
 			}
