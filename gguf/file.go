@@ -3,7 +3,6 @@ package gguf
 import (
 	"bufio"
 	"bytes"
-	"errors"
 	"fmt"
 	"io"
 
@@ -35,12 +34,10 @@ type File struct {
 
 // Read parses a container of size bytes. Errors name the byte, key or tensor. A read error of r keeps its code, or gets IO_ERROR.
 func Read(r io.ReaderAt, size int64) (*File, error) {
-	p := &parser{r: bufio.NewReaderSize(io.NewSectionReader(r, 0, size), bufferBytes), size: uint64(size)}
-	f, err := p.file()
+	f, err := parse(r, size)
 	if err != nil {
 		return nil, fmt.Errorf("gguf: %w", err)
 	}
-	f.r = r
 	return f, nil
 }
 
@@ -52,7 +49,8 @@ func Open(path string) (*File, error) {
 	}
 	f, err := Read(d, d.Size())
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("%s: %w", path, err), d.Close())
+		d.Close()
+		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	f.Path, f.disk = path, d
 	return f, nil
@@ -65,7 +63,8 @@ func Map(path string) (*File, error) {
 		return nil, err
 	}
 	if f.data, err = f.disk.Map(); err != nil {
-		return nil, errors.Join(err, f.Close())
+		f.Close()
+		return nil, err
 	}
 	return f, nil
 }
@@ -148,7 +147,7 @@ func (f *File) zeros(from, to uint64, before string) error {
 	for ; from < to; from++ {
 		c, err := r.ReadByte()
 		if err != nil {
-			return fault.New("IO_ERROR", "gguf: reading padding at byte %d: %w", from, err)
+			return fmt.Errorf("gguf: %w", readError(from, err))
 		}
 		if c != 0 {
 			return fault.New("GGUF_DIRTY_PADDING", "gguf: the padding behind %s is not zero at byte %d", before, from)

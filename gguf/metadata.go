@@ -75,12 +75,19 @@ func (m *Metadata) Clone() *Metadata {
 // Value reads one entry as exactly type T (strict, as llama.cpp is): ok is false and err nil when the key is absent; a key of another type
 // is an error with code MODEL_BAD_PARAM_TYPE that names key, type found and type wanted.
 func Value[T any](m *Metadata, key string) (v T, ok bool, err error) {
+	if v, ok, err = value[T](m, key); err != nil {
+		err = fmt.Errorf("gguf: %w", err)
+	}
+	return v, ok, err
+}
+
+func value[T any](m *Metadata, key string) (v T, ok bool, err error) {
 	found, ok := m.Get(key)
 	if !ok {
 		return v, false, nil
 	}
 	if v, ok = found.(T); !ok {
-		return v, false, fault.New("MODEL_BAD_PARAM_TYPE", "gguf: key %s is stored as %s; it must be %s",
+		return v, false, fault.New("MODEL_BAD_PARAM_TYPE", "key %s is stored as %s; it must be %s",
 			fault.Quote(key), describe(reflect.TypeOf(found)), describe(reflect.TypeFor[T]()))
 	}
 	return v, true, nil

@@ -125,11 +125,11 @@ func (t Type) check(bitNet bool) error {
 	return fault.New("GGUF_UNKNOWN_TYPE", "type %d%s is unknown; this build reads %s", uint32(t), note, strings.Join(TypeNames(), ", "))
 }
 
-// isBitNet reports whether a file calls itself a BitNet model, by architecture or by one of the file types of bitnet.cpp that llama.cpp gives
-// to other tensor types than 39 (TL2, I2_S and the 2026 fork's I2_S).
+// isBitNet reports whether a file calls itself a BitNet model, by its architecture or by a file type of bitnet.cpp: 39 is TL2, 40 I2_S, 41 I2_S
+// since 2026. llama.cpp has those numbers too, but for files without tensors of type 39.
 func isBitNet(m *Metadata) bool {
-	architecture, _, _ := Value[string](m, names.Architecture)
-	fileType, _, _ := Value[uint32](m, names.FileType)
+	architecture, _, _ := value[string](m, names.Architecture)
+	fileType, _, _ := value[uint32](m, names.FileType)
 	fileType &^= guessedFileType
 	return strings.HasPrefix(architecture, names.BitNet) || fileType >= 39 && fileType <= 41
 }

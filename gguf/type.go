@@ -51,10 +51,10 @@ var layouts = [...]layout{
 
 // foreignTypes names the types that other programs write, for messages (ggml.h; 36 to 39 mean something else in bitnet.cpp).
 var foreignTypes = map[Type]string{
-	3: "Q4_1", 4: "Q4_2, removed from ggml", 5: "Q4_3, removed from ggml", 6: "Q5_0", 7: "Q5_1", 9: "Q8_1", 10: "Q2_K", 11: "Q3_K", 12: "Q4_K",
+	3: "Q4_1", 4: "the removed Q4_2", 5: "the removed Q4_3", 6: "Q5_0", 7: "Q5_1", 9: "Q8_1", 10: "Q2_K", 11: "Q3_K", 12: "Q4_K",
 	13: "Q5_K", 15: "Q8_K", 16: "IQ2_XXS", 17: "IQ2_XS", 18: "IQ3_XXS", 19: "IQ1_S", 20: "IQ4_NL", 21: "IQ3_S", 22: "IQ2_S", 23: "IQ4_XS",
-	24: "I8", 25: "I16", 26: "I32", 27: "I64", 28: "F64", 29: "IQ1_M", 31: "Q4_0_4_4, removed from ggml", 32: "Q4_0_4_8, removed from ggml",
-	33: "Q4_0_8_8, removed from ggml", 37: "IQ4_NL_4_8, removed from ggml", 38: "IQ4_NL_8_8, removed from ggml", 39: "MXFP4", 40: "NVFP4",
+	24: "I8", 25: "I16", 26: "I32", 27: "I64", 28: "F64", 29: "IQ1_M", 31: "the removed Q4_0_4_4", 32: "the removed Q4_0_4_8",
+	33: "the removed Q4_0_8_8", 37: "the removed IQ4_NL_4_8", 38: "the removed IQ4_NL_8_8", 39: "MXFP4", 40: "NVFP4",
 }
 
 func (t Type) layout() (layout, bool) {
