@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
@@ -42,10 +43,11 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	if err != nil {
 		return nil, fmt.Errorf("convert: %w", err)
 	}
-	sources := side.paths
+	var sources []string
 	for _, s := range ckpt.Sources {
 		sources = append(sources, s.Path)
 	}
+	sources = append(sources, side.paths...)
 	output := disk.CreateOptions{Force: o.Force, Inputs: sources, Calls: o.calls}
 	if o.Out == "" && !isAuto(o.Type) {
 		o.Out = outName(o.Name, parseType(o.Type))
@@ -66,6 +68,15 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	var lost atomic.Uint64
 	file := plan.file(ctx, ckpt, &o, &lost)
 	file.Sources = sources
+	var damage []string // written by Scan, in the goroutine that Write waits for
+	file.Scan = func(i int, w io.Writer) error {
+		if i >= len(ckpt.Sources) {
+			return side.scan(i-len(ckpt.Sources), w)
+		}
+		notices, err := ckpt.Sources[i].Scan(w)
+		damage = append(damage, notices...)
+		return err
+	}
 	file.Changed = func() error { return errors.Join(ckpt.Changed(), side.changed()) }
 	if o.Out == "" {
 		o.Out = outName(o.Name, plan.Type)
@@ -76,23 +87,25 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	}
 	r := plan.report(infos, size, sources)
 	r.Out = o.Out
-	tell := func(notices []string) {
-		for _, n := range notices {
+	told := 0
+	tell := func(more ...string) {
+		r.Notices = append(r.Notices, more...)
+		for ; told < len(r.Notices); told++ {
 			if o.Notice != nil {
-				o.Notice(n)
+				o.Notice(r.Notices[told])
 			}
 		}
 	}
-	tell(r.Notices)
+	tell()
 	if !o.DryRun {
 		if err := file.Write(ctx, o.Out, output, o.Progress); err != nil {
 			return nil, fmt.Errorf("convert: %w", err)
 		}
 		r.Written = true
 	}
+	tell(damage...)
 	if n := lost.Load(); n > 0 {
-		r.Notices = append(r.Notices, fmt.Sprintf("%d weights below 2^-25 became 0 in F16; bf16 and f32 keep them", n))
-		tell(r.Notices[len(r.Notices)-1:])
+		tell(fmt.Sprintf("%d weights below 2^-25 became 0 in F16; bf16 and f32 keep them", n))
 	}
 	r.Seconds = time.Since(start).Seconds()
 	return r, nil
@@ -231,6 +244,12 @@ func (s *sidecars) open(name string, f family, maxBytes int64) ([]byte, error) {
 	data := make([]byte, file.Size())
 	_, err = file.ReadAt(data, 0)
 	return data, err
+}
+
+// scan writes file i to w.
+func (s *sidecars) scan(i int, w io.Writer) error {
+	_, err := io.Copy(w, io.NewSectionReader(s.files[i], 0, s.files[i].Size()))
+	return err
 }
 
 func (s *sidecars) changed() error {

@@ -136,10 +136,10 @@ func (f *file) detect() (string, error) {
 	switch {
 	case err != nil:
 		return "", err
-	case strings.HasPrefix(head, "PK\x03\x04") || strings.HasPrefix(head, "PK\x05\x06"):
-		return torchFormat, nil
 	case looksLikeSafetensors(head):
 		return safetensorsFormat, nil
+	case strings.HasPrefix(head, "PK\x03\x04") || strings.HasPrefix(head, "PK\x05\x06") || strings.HasPrefix(head, "PK\x06\x06"): // the last two: no entries
+		return torchFormat, nil
 	case strings.HasPrefix(head, "\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19"):
 		return "", f.fail("CKPT_LEGACY", "a PyTorch file from before version 1.6; load it and save it again with torch.save")
 	case len(head) >= 262 && head[257:262] == "ustar":

@@ -102,6 +102,10 @@ func (a *archive) locate(root, name string, p *pickled) (*Tensor, error) {
 	if e == nil {
 		return nil, fail("its storage %s is not in the zip file", fault.Quote(p.storage.key))
 	}
+	start, err := a.data(e)
+	if err != nil {
+		return nil, err
+	}
 	width, unit := int64(p.dtype.Size()), int64(p.dtype.Size())
 	if p.storage.class.kind == untypedStorage {
 		unit = 1
@@ -133,10 +137,6 @@ func (a *archive) locate(root, name string, p *pickled) (*Tensor, error) {
 	}
 	if t.elements > numel { // an expanded tensor is a small file's way to ask for any amount of work
 		return nil, fail("%s repeats a storage of %d elements; save a contiguous copy", view, numel)
-	}
-	start, err := a.data(e)
-	if err != nil {
-		return nil, err
 	}
 	t.start, t.size = start+p.offset*width, int64(t.elements)*width // inside the entry, as was just checked
 	contiguous := int64(1)

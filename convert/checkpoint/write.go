@@ -29,7 +29,7 @@ func WriteSafetensors(w io.Writer, tensors []Output) error {
 		if !ok || !fits {
 			return fault.New("ST_SIZE_OVERFLOW", "tensor %s: shape %s of %v is more than a file can hold", fault.Quote(t.Name), brief(t.Shape), t.DType)
 		}
-		header[t.Name] = safetensors.TensorInfo{DType: safetensors.DType(t.DType), Shape: t.Shape, DataOffsets: [2]uint64{end, next}}
+		header[t.Name] = safetensors.TensorInfo{DType: safetensors.DType(t.DType), Shape: append([]uint64{}, t.Shape...), DataOffsets: [2]uint64{end, next}} // a scalar is [], not null
 		end = next
 	}
 	text, err := json.Marshal(header)
