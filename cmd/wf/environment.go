@@ -41,7 +41,7 @@ func (env *environment) finish(ctx context.Context, err error) int {
 	for _, problem := range problems(err) {
 		fmt.Fprintln(env.stderr, errorLine(problem))
 	}
-	if !env.started {
+	if !env.started && fault.Code(err) == "" {
 		return exitUsage
 	}
 	return exitStatus(err)

@@ -83,8 +83,8 @@ func TestI2SKeepsEveryBit(t *testing.T) {
 				source := convertTo(t, fixtures+fx.name, convert.Options{Type: from.String()})
 				packed := filepath.Join(t.TempDir(), "packed.gguf")
 				_, err := quant.Run(context.Background(), quant.Options{
-					In: source, Out: packed, Type: gguf.I2_S, Version: version,
-					TokenEmbedding: from, HasTokenEmbedding: true, OutputTensor: from, HasOutputTensor: true,
+					In: source, Out: packed, Version: version,
+					Types: quant.Types{Type: gguf.I2_S, TokenEmbedding: from, HasTokenEmbedding: true, OutputTensor: from, HasOutputTensor: true},
 				})
 				if !fx.ternary {
 					if code := fault.Code(err); code != "NOT_TERNARY" || exitStatus(err) != exitRefused {

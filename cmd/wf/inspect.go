@@ -67,12 +67,12 @@ type metadataLine struct {
 }
 
 type tensorLine struct {
-	Name          string         `json:"name"`
-	Type          string         `json:"type"`
-	Dims          []uint64       `json:"dims"` // GGUF: fastest first; checkpoint: as stored
-	Bytes         uint64         `json:"bytes"`
-	BitsPerWeight float64        `json:"bits_per_weight"`
-	Ternary       *quant.Ternary `json:"ternary,omitempty"`
+	Name          string       `json:"name"`
+	Type          string       `json:"type"`
+	Dims          []uint64     `json:"dims"` // GGUF: fastest first; checkpoint: as stored
+	Bytes         uint64       `json:"bytes"`
+	BitsPerWeight float64      `json:"bits_per_weight"`
+	Ternary       *quant.Share `json:"ternary,omitempty"`
 }
 
 func (env *environment) inspectGGUF(path string, full, asJSON bool) error {
@@ -89,8 +89,10 @@ func (env *environment) inspectGGUF(path string, full, asJSON bool) error {
 		t := &f.Tensors[i]
 		line := tensorLine{Name: t.Name, Type: t.Type.String(), Dims: t.Dims, Bytes: t.Size}
 		line.BitsPerWeight = float64(t.Size) * 8 / float64(t.Dims[0]*t.Rows())
-		if line.Ternary, err = quant.TernaryShare(f, t); err != nil {
-			return inFile(path, err)
+		if t.Type == gguf.I2_S {
+			if line.Ternary, err = quant.ReadShare(f, t); err != nil {
+				return inFile(path, err)
+			}
 		}
 		v.Tensors = append(v.Tensors, line)
 	}

@@ -41,11 +41,12 @@ func (env *environment) bar(what string) (progress func(done, total int64), fini
 	}
 }
 
-// plainBar prints a line whenever another tenth is done.
+// plainBar prints a line whenever another tenth is done, and none for what takes no time.
 func (env *environment) plainBar(what string) func(done, total int64) {
+	const quickly = 2 * time.Second
 	started, tenth := time.Now(), int64(0)
 	return func(done, total int64) {
-		if total <= 0 || done*10/total <= tenth {
+		if total <= 0 || done*10/total <= tenth || time.Since(started) < quickly {
 			return
 		}
 		tenth = done * 10 / total

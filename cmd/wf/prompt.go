@@ -89,7 +89,7 @@ func (p *promptFlags) encode(env *environment, s *session, args []string) ([]int
 		}
 		for _, id := range p.ids {
 			if int(id) >= s.tokenizer.Vocab() {
-				return nil, fault.New("BAD_TOKEN_ID", "--token-ids: id %d; the vocabulary of %s has ids 0 to %d", id, s.name, s.tokenizer.Vocab()-1)
+				return nil, fault.New("TOKEN_OUT_OF_RANGE", "--token-ids: id %d; the vocabulary of %s has ids 0 to %d", id, s.name, s.tokenizer.Vocab()-1)
 			}
 		}
 		return p.ids, nil
@@ -109,7 +109,7 @@ func (p *promptFlags) encode(env *environment, s *session, args []string) ([]int
 		}
 	}
 	if len(ids) == 0 {
-		return nil, fault.New("EMPTY_PROMPT", "the prompt is empty; wanted at least one token")
+		return nil, fault.New("BAD_PROMPT", "the prompt is empty; wanted at least one token")
 	}
 	return ids, nil
 }
