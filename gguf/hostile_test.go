@@ -303,12 +303,12 @@ func manyEntries(n int) (b []byte) {
 
 // mediumArrays is a file of 9 arrays of 16 MB.
 func mediumArrays() []byte {
-	const n = 2_000_000
-	b := make([]byte, 0, 9*(8*n+64))
+	const n = 16_000_000
+	b := make([]byte, 0, 9*(n+64))
 	b = append(b, build(raw("GGUF"), u32(3), u64(0), u64(9))...)
 	for i := range 9 {
-		b = append(b, build(fmt.Sprint("array.", i), Array, Uint64, u64(n))...)
-		b = b[:len(b)+8*n] // zeros
+		b = append(b, build(fmt.Sprint("array.", i), Array, Uint8, u64(n))...)
+		b = b[:len(b)+n] // zeros
 	}
 	return b
 }

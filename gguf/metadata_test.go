@@ -56,7 +56,8 @@ func TestValueIsStrict(t *testing.T) {
 
 func TestSetPanicsOnForeignTypes(t *testing.T) {
 	type named uint32
-	for _, v := range []any{nil, 1, uint(1), named(1), []int{1}, [][]uint8{{1}}, struct{}{}, map[string]string{}} {
+	type list []uint32
+	for _, v := range []any{nil, 1, uint(1), named(1), list{1}, []int{1}, [][]uint8{{1}}, struct{}{}, map[string]string{}} {
 		func() {
 			defer func() {
 				if recover() == nil {

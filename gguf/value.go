@@ -67,7 +67,7 @@ func storedType(goType reflect.Type) (t ValueType, array, ok bool) {
 	if goType == nil {
 		return 0, false, false
 	}
-	if goType.Kind() == reflect.Slice {
+	if goType.Kind() == reflect.Slice && goType.Name() == "" {
 		array, goType = true, goType.Elem()
 	}
 	for t, v := range valueTypes {

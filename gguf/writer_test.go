@@ -177,7 +177,7 @@ func TestWriterRefuses(t *testing.T) {
 		{"long key", "GGUF_BAD_KEY_LENGTH", metadata(strings.Repeat("k", maxKey+1), uint8(1)), one},
 		{"key with escape", "GGUF_BAD_KEY", metadata("\x1b[1m", uint8(1)), one},
 		{"long string", "GGUF_LIMIT_STRING", metadata("k", strings.Repeat("s", maxString+1)), one},
-		{"large metadata", "GGUF_LIMIT_METADATA", metadata("k", make([]uint64, maxMetadata/8)), one},
+		{"large metadata", "GGUF_LIMIT_METADATA", metadata("k", make([]uint8, maxMetadata)), one},
 		{"many entries", "GGUF_LIMIT_KV", many, one},
 		{"alignment 4", "GGUF_BAD_ALIGNMENT", metadata("general.alignment", uint32(4)), one},
 		{"no name", "GGUF_BAD_TENSOR_NAME", metadata(), with(func(t *TensorInfo) { t.Name = "" })},
