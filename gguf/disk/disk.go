@@ -189,7 +189,7 @@ func cause(err error) error {
 
 // printable returns a path as it may be shown on a terminal: escaped if it has to be, and its beginning cut if it is long.
 func printable(path string) string {
-	const most = 120
+	const most = 100
 	if len(path) > most {
 		path = "..." + path[len(path)-most:]
 	}

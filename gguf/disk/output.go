@@ -61,7 +61,13 @@ var errLocked = errors.New("another process is writing this file")
 // there), OUTPUT_EXISTS (a file is there, without Force), OUTPUT_DIR (the directory is missing or cannot be written), LOCKED (another
 // writer), NO_SPACE (less than Need is free).
 func Create(path string, o CreateOptions) (*Output, error) {
-	if err := CheckOutput(path, o); err != nil {
+	if err := checkDir(path); err != nil {
+		return nil, err
+	}
+	if err := checkInputs(path, o.Inputs); err != nil {
+		return nil, err
+	}
+	if err := checkReplaceable(path, o.Force); err != nil {
 		return nil, err
 	}
 	out := &Output{path: path, temporary: temporaryPath(path), force: o.Force, calls: o.Calls}
@@ -85,8 +91,7 @@ func Create(path string, o CreateOptions) (*Output, error) {
 	return out, nil
 }
 
-// CheckOutput makes the checks of Create that need nothing to be created: for a plan that is only shown.
-func CheckOutput(path string, o CreateOptions) error {
+func checkDir(path string) error {
 	dir := filepath.Dir(path)
 	switch info, err := os.Stat(dir); {
 	case err != nil:
@@ -94,14 +99,20 @@ func CheckOutput(path string, o CreateOptions) error {
 	case !info.IsDir():
 		return fault.New(outputDir, "%s: %s is %s, not a directory", printable(path), printable(dir), kind(info.Mode()))
 	}
-	if there, err := os.Stat(path); err == nil { // follows links: an input by any name
-		for _, input := range o.Inputs {
-			if in, err := os.Stat(input); err == nil && os.SameFile(in, there) {
-				return fault.New(outputIn, "%s: is the input %s; choose another output", printable(path), printable(input))
-			}
+	return nil
+}
+
+func checkInputs(path string, inputs []string) error {
+	there, err := os.Stat(path) // follows links: an input by any name
+	if err != nil {
+		return nil // nothing is there, or checkReplaceable will say what
+	}
+	for _, input := range inputs {
+		if in, err := os.Stat(input); err == nil && os.SameFile(in, there) {
+			return fault.New(outputIn, "%s: is the input %s; choose another output", printable(path), printable(input))
 		}
 	}
-	return checkReplaceable(path, o.Force)
+	return nil
 }
 
 func checkReplaceable(path string, force bool) error {
