@@ -77,25 +77,6 @@ func (f *File) plan(s sources) (md *gguf.Metadata, infos []gguf.TensorInfo, size
 	return md, infos, size, err
 }
 
-// Check makes every check of Write that needs no weights: the plan is a valid file, and path can take it. It leaves nothing.
-func (f *File) Check(path string, o disk.CreateOptions) error {
-	_, _, size, err := f.Plan()
-	if err != nil {
-		return err
-	}
-	out, err := disk.Create(path, f.creation(o, size))
-	if err != nil {
-		return err
-	}
-	out.Abort()
-	return nil
-}
-
-func (f *File) creation(o disk.CreateOptions, size uint64) disk.CreateOptions {
-	o.Need, o.Inputs = size, slices.Concat(o.Inputs, f.Sources)
-	return o
-}
-
 // Write writes the file: everything into disk.Output's temporary file, header first, tensors in order, the receipt's sums last, then reads it
 // all back and compares, and only then lets it appear at path. After an error or a cancelled context nothing is left.
 //
@@ -112,7 +93,8 @@ func (f *File) Write(ctx context.Context, path string, o disk.CreateOptions, pro
 	if err != nil {
 		return err
 	}
-	out, err := disk.Create(path, f.creation(o, size))
+	o.Need, o.Inputs = size, slices.Concat(o.Inputs, f.Sources)
+	out, err := disk.Create(path, o)
 	if err != nil {
 		return err
 	}

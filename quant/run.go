@@ -74,11 +74,9 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	for i, t := range infos {
 		report.Tensors = append(report.Tensors, Change{t.Name, t.Dims, in.Tensors[i].Type.String(), t.Type.String(), t.Size})
 	}
-	create := disk.CreateOptions{Force: o.Force, Calls: o.calls}
-	if !o.DryRun {
-		if err := r.file.Check(o.Out, create); err != nil { // before a weight is read
-			return nil, err
-		}
+	create := disk.CreateOptions{Force: o.Force, Need: size, Inputs: []string{o.In}, Calls: o.calls}
+	if err := checkOutput(o, create); err != nil { // before a weight is read
+		return nil, err
 	}
 	if err := r.scan(ctx, int64(size)); err != nil {
 		return nil, err
@@ -91,6 +89,17 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	}
 	r.warn()
 	return report, nil
+}
+
+func checkOutput(o Options, create disk.CreateOptions) error {
+	if o.DryRun {
+		return disk.CheckOutput(o.Out, create)
+	}
+	out, err := disk.Create(o.Out, create)
+	if err == nil {
+		out.Abort()
+	}
+	return err
 }
 
 // rewrite is one run: the file to be written, and what is found out on the way.

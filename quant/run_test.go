@@ -520,11 +520,12 @@ func TestRefusals(t *testing.T) {
 func TestDryRun(t *testing.T) {
 	in := bitNet(gguf.F16).write(t)
 	o := types(gguf.I2_S)
-	o.In, o.Out, o.DryRun = in, filepath.Join(t.TempDir(), "missing", "out.gguf"), true
+	o.In, o.Out, o.DryRun = in, filepath.Join(t.TempDir(), "out.gguf"), true
 	report, err := Run(context.Background(), o)
 	if err != nil {
 		t.Fatal(err)
 	}
+	onlyFiles(t, filepath.Dir(o.Out))
 	f, real := run(t, in, types(gguf.I2_S))
 	if report.Written || report.Size != f.Size || fmt.Sprint(report.Tensors) != fmt.Sprint(real.Tensors) {
 		t.Errorf("dry run said %+v, then came %+v", report, real)

@@ -61,13 +61,7 @@ var errLocked = errors.New("another process is writing this file")
 // there), OUTPUT_EXISTS (a file is there, without Force), OUTPUT_DIR (the directory is missing or cannot be written), LOCKED (another
 // writer), NO_SPACE (less than Need is free).
 func Create(path string, o CreateOptions) (*Output, error) {
-	if err := checkDir(path); err != nil {
-		return nil, err
-	}
-	if err := checkInputs(path, o.Inputs); err != nil {
-		return nil, err
-	}
-	if err := checkReplaceable(path, o.Force); err != nil {
+	if err := CheckOutput(path, o); err != nil {
 		return nil, err
 	}
 	out := &Output{path: path, temporary: temporaryPath(path), force: o.Force, calls: o.Calls}
@@ -89,6 +83,17 @@ func Create(path string, o CreateOptions) (*Output, error) {
 		return nil, err
 	}
 	return out, nil
+}
+
+// CheckOutput makes the checks of Create that need nothing to be created, for a dry run.
+func CheckOutput(path string, o CreateOptions) error {
+	if err := checkDir(path); err != nil {
+		return err
+	}
+	if err := checkInputs(path, o.Inputs); err != nil {
+		return err
+	}
+	return checkReplaceable(path, o.Force)
 }
 
 func checkDir(path string) error {
