@@ -29,7 +29,7 @@ func openFile(path string) (*file, error) {
 
 // label is a path as an error shows it: its end if it is long, escaped if it must be.
 func label(path string) string {
-	const most = 80
+	const most = 60
 	if len(path) > most {
 		path = "..." + path[len(path)-most:]
 	}

@@ -397,7 +397,7 @@ func (m *machine) global() error {
 	}
 	g, ok := globals[module+" "+name]
 	if !ok {
-		return m.fail("PICKLE_FORBIDDEN_GLOBAL", "%s is not on the list of names that weights need, and nothing was run; "+
+		return m.fail("PICKLE_FORBIDDEN_GLOBAL", "%s is not a name that weights need; nothing was run; "+
 			"export the weights only: torch.save(model.state_dict(), path)", fault.Quote(module+"."+name))
 	}
 	return m.push(g, 0)
