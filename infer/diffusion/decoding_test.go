@@ -567,24 +567,35 @@ func TestHostileModels(t *testing.T) {
 	for name, logits := range map[string]map[int]float32{"NaN": {4: float32(math.NaN())}, "+inf": {4: inf}, "all -inf": nothing, "nothing but the mask": maskOnly} {
 		t.Run("R98 "+name, func(t *testing.T) {
 			for _, temperature := range []float32{0, 1} {
-				sick, well := newStub(dialectA, 8, 4), newStub(dialectA, 8, 4)
-				sick.logits = always(logits)
 				alone, _ := recorded(t, newStub(dialectA, 8, 4), iota32(5), Options{MaxTokens: 20})
-				d, err := NewDecoder(well, iota32(5), Options{MaxTokens: 20})
+				m := newStub(dialectA, 8, 4)
+				well, err := NewDecoder(m, iota32(5), Options{MaxTokens: 20})
 				if err != nil {
 					t.Fatal(err)
 				}
-				r, err := Generate(t.Context(), sick, iota32(5), Options{Temperature: temperature})
-				if fault.Code(err) != "NUMERIC_ERROR" || len(r.IDs) != 0 {
-					t.Errorf("T=%v: %v, %+v", temperature, err, r)
+				sick, err := NewDecoder(m, iota32(9), Options{Temperature: temperature})
+				if err != nil {
+					t.Fatal(err)
 				}
-				for seg := d.Next(); seg != nil; seg = d.Next() {
-					if err := errors.Join(well.Forward([]*infer.Segment{seg}), d.Accept()); err != nil {
+				m.sick = map[*infer.Cache]func([]float32, uint64){sick.cache: always(logits)}
+				failed := error(nil)
+				for well.Next() != nil {
+					pass := []*infer.Segment{well.Next()}
+					if sick.Next() != nil {
+						pass = append(pass, sick.Next())
+					}
+					if err := errors.Join(m.Forward(pass), well.Accept()); err != nil {
 						t.Fatal(err)
 					}
+					if len(pass) == 2 {
+						failed = sick.Accept()
+					}
 				}
-				if !slices.Equal(d.Result().IDs, alone.IDs) {
-					t.Error("the other request changed")
+				if fault.Code(failed) != "NUMERIC_ERROR" || sick.Next() != nil || len(sick.Result().IDs) != 0 {
+					t.Errorf("T=%v: %v, %+v", temperature, failed, sick.Result())
+				}
+				if !slices.Equal(well.Result().IDs, alone.IDs) || len(alone.IDs) == 0 {
+					t.Errorf("the other request gave %v, alone %v", well.Result().IDs, alone.IDs)
 				}
 			}
 		})
@@ -643,38 +654,53 @@ func TestStopStrings(t *testing.T) {
 		name   string
 		pieces []string
 		stops  []string
-		shown  []string // after each token, then at the end
-		ids    int
+		shown  []string // with each token
+		rest   string   // at the end
+		stop   bool     // whether the last token completes a stop string
 	}{
-		{"none", []string{"ab", "cd"}, nil, []string{"ab", "cd", ""}, 2},
-		{"inside a token", []string{"x", "a##b", "y"}, []string{"##"}, []string{"x", "a"}, 2},
-		{"across tokens", []string{"a#", "#b"}, []string{"##"}, []string{"a", ""}, 2},
-		{"a beginning that comes to nothing", []string{"a#", "b#"}, []string{"##"}, []string{"a", "#b", "#"}, 2},
-		{"the earliest of two", []string{"a", "b!c?"}, []string{"?", "!c"}, []string{"a", "b"}, 2},
-		{"the longer beginning is held", []string{"x-=", "y"}, []string{"=z", "-=-"}, []string{"x", "-=y", ""}, 2},
-		{"a token without text between", []string{"#", "", "#"}, []string{"##"}, []string{"", "", ""}, 3},
+		{"none", []string{"ab", "cd"}, nil, []string{"ab", "cd"}, "", false},
+		{"inside a token", []string{"x", "a##b"}, []string{"##"}, []string{"x", "a"}, "", true},
+		{"across tokens", []string{"a#", "#b"}, []string{"##"}, []string{"a", ""}, "", true},
+		{"a beginning that comes to nothing", []string{"a#", "b#"}, []string{"##"}, []string{"a", "#b"}, "#", false},
+		{"the earliest of two", []string{"a", "b!c?"}, []string{"?", "!c"}, []string{"a", "b"}, "", true},
+		{"the longer beginning is held", []string{"x-=", "y"}, []string{"=z", "-=-"}, []string{"x", "-=y"}, "", false},
+		{"a token without text between", []string{"#", "", "#"}, []string{"##"}, []string{"", "", ""}, "", true},
+		{"a beginning inside a beginning", []string{"aab", "aa", "c"}, []string{"aabaac"}, []string{"", "", ""}, "", true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var fresh string
 			r := reading{stream: pieces(c.pieces), stops: c.stops, show: func(s string) { fresh += s }}
 			for i := range c.pieces {
 				fresh = ""
-				stopped := r.push(int32(i))
-				r.flush(stopped)
-				if fresh != c.shown[i] || stopped != (i == c.ids-1 && len(c.shown) == len(c.pieces)) && i < c.ids-1 {
-					t.Errorf("token %d: shown %q, want %q (stopped %v)", i, fresh, c.shown[i], stopped)
+				last := i == len(c.pieces)-1
+				if stopped := r.push(int32(i)); stopped != (last && c.stop) {
+					t.Errorf("token %d: stopped %v", i, stopped)
 				}
-				if stopped {
-					return
+				r.flush(false)
+				if fresh != c.shown[i] {
+					t.Errorf("token %d: shown %q, want %q", i, fresh, c.shown[i])
 				}
 			}
 			fresh = ""
 			r.flush(true)
-			if want := c.shown[len(c.shown)-1]; fresh != want {
-				t.Errorf("at the end: %q, want %q", fresh, want)
+			if fresh != c.rest || r.shown.String() != strings.Join(c.shown, "")+c.rest {
+				t.Errorf("at the end: %q of %q, want %q", fresh, r.shown.String(), c.rest)
 			}
 		})
 	}
+	t.Run("in an answer", func(t *testing.T) {
+		words := pieces{}
+		for i := range stubVocab {
+			words = append(words, string(rune('a'+i)))
+		}
+		whole, _ := recorded(t, newStub(dialectA, 8, 4), iota32(9), Options{MaxTokens: 40, Text: words})
+		stop := whole.Text[17:19]
+		at := strings.Index(whole.Text, stop)
+		r, _ := recorded(t, newStub(dialectA, 8, 4), iota32(9), Options{MaxTokens: 40, Text: words, StopStrings: []string{stop}})
+		if r.Text != whole.Text[:at] || len(r.IDs) != at+2 || r.FinishReason != "stop" {
+			t.Errorf("%q cut at %q: %q, %d ids, finish %q", whole.Text, stop, r.Text, len(r.IDs), r.FinishReason)
+		}
+	})
 }
 
 // TestTraceFields holds the JSON of events to the golden traces: every event reads and writes back to the same bytes.
@@ -706,11 +732,37 @@ func TestTraceFields(t *testing.T) {
 		t.Errorf("%d events", events)
 	}
 	for _, bad := range []string{`{}`, `{"event":"next","pos":1}`, `{"event":"denoise","block":0,"take":[]}`, `{"event":"denoise","block":0,"take":[[1,2]]}`,
-		`{"event":"denoise","block":0,"take":[[1,2,3,4]]}`, `{"event":"denoise","block":0,"take":[[1e99,2,0.5]]}`, `{"event":"undo","block":0,"take":[[1,2,0.5]]}`} {
+		`{"event":"denoise","block":0,"take":[[1,2,3,4]]}`, `{"event":"denoise","block":0,"take":[[1e99,2,0.5]]}`, `{"event":"undo","block":0,"take":[[1,2,0.5]]}`,
+		`{"event":"next","pos":-1,"token":3}`, `{"event":"denoise","block":-1,"take":[[1,2,0.5]]}`, `{"event":"fill","block":0,"take":[[1,-2,0.5]]}`,
+		`{"event":"denoise","block":8,"take":[[1,2,0.5]]}`, `null`, `[]`} {
 		if err := json.Unmarshal([]byte(bad), new(Event)); err == nil {
 			t.Errorf("%s was accepted", bad)
 		}
 	}
+}
+
+// FuzzEvent: no line makes the reader panic, and what it accepts it writes in a form that reads back the same.
+func FuzzEvent(f *testing.F) {
+	for _, line := range []string{`{"event":"denoise","block":32,"sub":8,"take":[[41,304,0.999989],[42,314,1]]}`, `{"event":"next","pos":32,"token":304}`,
+		`{"event":"fill","block":45,"take":[[47,304,0.41]]}`, `{"event":"denoise","block":0,"take":[[1e99,2,0.5]]}`} {
+		f.Add([]byte(line))
+	}
+	f.Fuzz(func(t *testing.T, line []byte) {
+		var e, again Event
+		if json.Unmarshal(line, &e) != nil {
+			return
+		}
+		text, err := json.Marshal(e)
+		if err != nil {
+			t.Fatalf("%+v: %v", e, err)
+		}
+		if err := json.Unmarshal(text, &again); err != nil {
+			t.Fatalf("%s: %v", text, err)
+		}
+		if once, err := json.Marshal(again); err != nil || !bytes.Equal(once, text) {
+			t.Fatalf("%s, then %s (%v)", text, once, err)
+		}
+	})
 }
 
 // A denoise step allocates nothing (PERFORMANCE.md, goal 7).

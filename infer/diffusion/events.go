@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"math"
+	"slices"
 )
 
 // Take is one position filled in.
@@ -74,6 +75,9 @@ func (e *Event) UnmarshalJSON(line []byte) error {
 		}
 	default:
 		return errors.New("trace event lacks a field: denoise and fill have block and take, next has pos and token")
+	}
+	if e.Block < 0 || slices.ContainsFunc(e.Take, func(t Take) bool { return t.Position < e.Block || t.ID < 0 }) {
+		return errors.New("trace event has a negative number, or a position before its block")
 	}
 	return nil
 }

@@ -105,19 +105,23 @@ func (o Options) resolve(c *infer.Config) (*settings, error) {
 	s.Context = cmp.Or(s.Context, min(c.Context, defaultContext))
 	s.PrefillRows = cmp.Or(s.PrefillRows, defaultPrefillRows)
 	s.MaxIterations = cmp.Or(s.MaxIterations, defaultIterations)
+	var unknown error
+	if s.Mode != "" && s.Mode != names.ModeAutoregressive && !slices.Contains(diffusionModes, s.Mode) {
+		unknown = &OptionError{"decode_mode", fmt.Sprintf("is %s; wanted iterative, greedy, adaptive, autoregressive or auto", fault.Quote(s.Mode))}
+		s.Mode = ""
+	}
 	if err := s.pair(o, c.Diffusion); err != nil {
 		return nil, err
 	}
-	return s, s.check(c)
+	return s, errors.Join(unknown, s.check(c))
 }
+
+var diffusionModes = []string{names.ModeIterative, names.ModeGreedy, names.ModeAdaptive}
 
 // pair takes over what the model's diffusion metadata say, and refuses a mode that the model was not made for.
 func (s *settings) pair(o Options, d *infer.DiffusionConfig) error {
-	modes := []string{names.ModeIterative, names.ModeGreedy, names.ModeAdaptive}
 	switch {
-	case s.Mode != "" && s.Mode != names.ModeAutoregressive && !slices.Contains(modes, s.Mode):
-		return &OptionError{"decode_mode", fmt.Sprintf("is %s; wanted iterative, greedy, adaptive, autoregressive or auto", fault.Quote(s.Mode))}
-	case d == nil && slices.Contains(modes, s.Mode):
+	case d == nil && slices.Contains(diffusionModes, s.Mode):
 		return fault.New("MODE_MISMATCH", "decode mode %s fills in masked positions, but this model names no mask token; "+
 			"use --decode-mode autoregressive, or name the token with --mask-token-id N", s.Mode)
 	case d == nil:
