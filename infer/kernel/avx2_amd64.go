@@ -29,7 +29,20 @@ func ternaryAVX2(sums []int32, panel []byte, x []int8, stride int) {
 	}
 }
 
-// magnitude returns the largest x[i] without its sign, as a bit pattern; n is a multiple of 8.
+// finish16 does kernel.finish for 16 rows.
+//
+//go:noescape
+func finish16(y *float32, sums *int32, shift int32, scale, a float32)
+
+func finishAVX2(y []float32, sums []int32, shift int32, scale, a float32) {
+	if len(y) != panelRows {
+		finishGeneric(y, sums, shift, scale, a)
+		return
+	}
+	finish16(&y[0], &sums[:panelRows][0], shift, scale, a)
+}
+
+// magnitude8 returns the largest x[i] without its sign, as a bit pattern; n is a multiple of 8.
 //
 //go:noescape
 func magnitude8(x *float32, n int) uint32

@@ -17,8 +17,8 @@ func fma32(a, b, c float32) float32 {
 }
 
 func fma32Between(a, b, c float32) float32 {
-	p, z := float64(a)*float64(b), float64(c)
-	s := float64(p) + z
+	p, z := float64(float64(a)*float64(b)), float64(c)
+	s := p + z
 	t := s - p // Knuth's two-sum: lost is what rounding s lost
 	lost := (p - (s - t)) + (z - t)
 	if bits := math.Float64bits(s); bits&1 == 0 && (lost > 0 || lost < 0) { // neither for an infinity or NaN

@@ -28,6 +28,12 @@ func ternaryGeneric(sums []int32, panel []byte, x []int8, stride int) {
 	}
 }
 
+func finishGeneric(y []float32, sums []int32, shift int32, scale, a float32) {
+	for i, s := range sums[:len(y)] {
+		y[i] = float32(s-shift) * scale / a
+	}
+}
+
 // roundMagic moves the last bit of a float32 below 2^22 in magnitude to the units, so that adding it rounds to nearest even.
 const roundMagic = 0x1.8p23
 

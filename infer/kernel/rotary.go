@@ -70,7 +70,7 @@ func sincos(x float32) (sin, cos float32) {
 	z := float64(r * r)
 	s := float64(r * (1 + float64(z*horner(z, -1./6, 1./120, -1./5040, 1./362880, -1./39916800, 1./6227020800, -1./1307674368000))))
 	c := 1 + float64(z*horner(z, -1./2, 1./24, -1./720, 1./40320, -1./3628800, 1./479001600, -1./87178291200))
-	switch k - 4*math.Floor(k/4) {
+	switch k - float64(4*math.Floor(k/4)) {
 	case 1:
 		s, c = c, -s
 	case 2:

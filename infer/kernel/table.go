@@ -9,6 +9,8 @@ type kernel struct {
 	// ternary computes sums[16*t+r] = Σ_c code(r, c) * x[t*stride+c], exactly, for the 16 rows of one panel (see Ternary for its bytes) and
 	// len(sums)/16 rows of x. The panel has cols/16*64 bytes; x is read up to cols, a multiple of 16.
 	ternary func(sums []int32, panel []byte, x []int8, stride int)
+	// finish computes y[i] = (f32(sums[i]-shift)*scale)/a for a panel, at most 16 rows.
+	finish func(y []float32, sums []int32, shift int32, scale, a float32)
 	// quantize does one row: q = clamp(RNE(x*a), -128, 127) with a = 127/max(amax, 1e-5), and sum = Σ q. If x holds a NaN or an infinity it
 	// returns ok false and leaves q undefined.
 	quantize func(q []int8, x []float32) (a float32, sum int32, ok bool)
@@ -35,7 +37,7 @@ type kernel struct {
 
 var generic = kernel{
 	name: "generic", supported: true,
-	ternary: ternaryGeneric, quantize: quantizeGeneric,
+	ternary: ternaryGeneric, finish: finishGeneric, quantize: quantizeGeneric,
 	dotF32: dotF32Generic, dotF16: dotF16Generic, dotBF16: dotBF16Generic, squares: squaresGeneric, dotQ8: dotQ8Generic,
 	decodeF16: decodeF16Generic, decodeBF16: decodeBF16Generic,
 	mixF32: mixF32Generic, mixF16: mixF16Generic,

@@ -7,7 +7,7 @@ import "golang.org/x/sys/cpu"
 var kernels = []kernel{ // best first
 	{
 		name: "avx2", supported: cpu.X86.HasAVX2 && cpu.X86.HasFMA && cpu.X86.HasF16C,
-		ternary: ternaryAVX2, quantize: quantizeAVX2,
+		ternary: ternaryAVX2, finish: finishAVX2, quantize: quantizeAVX2,
 		dotF32: dotF32AVX2, dotF16: dotF16AVX2, dotBF16: dotBF16AVX2, squares: squaresAVX2, dotQ8: dotQ8AVX2,
 		decodeF16: decodeF16AVX2, decodeBF16: decodeBF16AVX2,
 		mixF32: mixF32AVX2, mixF16: mixF16AVX2,

@@ -108,14 +108,9 @@ func (j *ternaryJob) part(w *worker, lo, hi int) {
 			active.ternary(sums, panel, x.q[t0*x.stride:], x.stride)
 			for i := range tokens {
 				y := j.y[(t0+i)*t.rows+lo:][:rows]
-				a, shift := x.A[t0+i], x.sum[t0+i]
-				for r, s := range sums[i*panelRows:][:rows] {
-					y[r] = float32(s-shift) * t.scale / a
-				}
+				active.finish(y, sums[i*panelRows:][:rows], x.sum[t0+i], t.scale, x.A[t0+i])
 				if j.bias != nil {
-					for r, b := range j.bias[lo:][:rows] {
-						y[r] += b
-					}
+					Add(y, j.bias[lo:][:rows])
 				}
 			}
 		}

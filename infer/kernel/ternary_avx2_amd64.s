@@ -160,6 +160,31 @@ group:
 	VZEROUPPER
 	RET
 
+// func finish16(y *float32, sums *int32, shift int32, scale, a float32)
+//	for i := range 16 { y[i] = float32(sums[i]-shift) * scale / a }
+TEXT ·finish16(SB), NOSPLIT, $0-28
+	MOVQ y+0(FP), DI
+	MOVQ sums+8(FP), SI
+	MOVL shift+16(FP), AX
+	VMOVD AX, X2
+	VPBROADCASTD X2, Y2
+	VBROADCASTSS scale+20(FP), Y3
+	VBROADCASTSS a+24(FP), Y4
+	VMOVDQU 0(SI), Y0
+	VMOVDQU 32(SI), Y1
+	VPSUBD Y2, Y0, Y0
+	VPSUBD Y2, Y1, Y1
+	VCVTDQ2PS Y0, Y0
+	VCVTDQ2PS Y1, Y1
+	VMULPS Y3, Y0, Y0
+	VMULPS Y3, Y1, Y1
+	VDIVPS Y4, Y0, Y0
+	VDIVPS Y4, Y1, Y1
+	VMOVUPS Y0, 0(DI)
+	VMOVUPS Y1, 32(DI)
+	VZEROUPPER
+	RET
+
 // func magnitude8(x *float32, n int) uint32
 //	for _, v := range x { m = max(m, math.Float32bits(v)&^(1<<31)) }
 //	SI x, CX n, Y1 maxima, Y2 mask
