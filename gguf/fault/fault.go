@@ -47,14 +47,19 @@ func Code(err error) string {
 	return ""
 }
 
-// Quote returns text from a file in double quotes, escaped, and cut to 64 bytes with its full length named.
+// Quote returns text from a file in double quotes, escaped. What takes more than 64 bytes that way is cut, and its full length named.
 func Quote(text string) string {
-	if len(text) <= maxQuoted {
-		return strconv.QuoteToASCII(text)
+	quoted := strconv.QuoteToASCII(text[:min(len(text), maxQuoted)])
+	if len(text) <= maxQuoted && len(quoted) <= maxQuoted+len(`""`) {
+		return quoted
 	}
-	cut := maxQuoted
-	for cut > maxQuoted-utf8.UTFMax && !utf8.RuneStart(text[cut]) {
-		cut--
+	for cut := min(len(text), maxQuoted); len(quoted) > maxQuoted+len(`""`) || !utf8.ValidString(text[:cut]); {
+		_, size := utf8.DecodeLastRuneInString(text[:cut])
+		cut -= size
+		quoted = strconv.QuoteToASCII(text[:cut])
+		if size <= 1 && len(quoted) <= maxQuoted+len(`""`) {
+			break // invalid bytes are shown as such
+		}
 	}
-	return fmt.Sprintf("%s... (%d bytes)", strconv.QuoteToASCII(text[:cut]), len(text))
+	return fmt.Sprintf("%s... (%d bytes)", quoted, len(text))
 }
