@@ -60,7 +60,8 @@ func load(f *gguf.File, o *Options) (*Model, error) {
 	}
 
 	m := &Model{config: *config, cacheType: o.CacheType, file: f, layers: make([]layer, config.Layers)}
-	ropeFreqs := w.plan(m, arch)
+	var ropeFreqs []float32
+	w.plan(m, arch, &ropeFreqs)
 	if w.err != nil {
 		return nil, w.err
 	}
@@ -70,17 +71,21 @@ func load(f *gguf.File, o *Options) (*Model, error) {
 
 	m.pool = kernel.NewPool(o.Threads)
 	w.pool = m.pool
-	if err := disk.Guard(f.Path, w.read); err != nil {
+	err := disk.Guard(f.Path, w.read)
+	if err == nil {
+		ropeFreqs, err = ropeDivisors(ropeFreqs, factor, config.HeadDim)
+	}
+	if err != nil {
 		m.pool.Close()
 		return nil, err
 	}
-	m.rope = kernel.NewRotary(config.HeadDim, config.RopeTheta, ropeDivisors(*ropeFreqs, factor, config.HeadDim), arch.interleaved)
+	m.rope = kernel.NewRotary(config.HeadDim, config.RopeTheta, ropeFreqs, arch.interleaved)
 	m.pass = newPass(m)
 	return m, nil
 }
 
-// plan claims every tensor of the file for a place in the model, and returns where rope_freqs.weight will be.
-func (w *weights) plan(m *Model, arch arch) *[]float32 {
+// plan claims every tensor of the file for a place in the model, or for ropeFreqs.
+func (w *weights) plan(m *Model, arch arch, ropeFreqs *[]float32) {
 	c := &m.config
 	attn, kv := c.Heads*c.HeadDim, c.KVHeads*c.HeadDim
 
@@ -91,8 +96,7 @@ func (w *weights) plan(m *Model, arch arch) *[]float32 {
 	} else {
 		w.later(func() error { m.head = m.embedding; return nil })
 	}
-	freqs := new([]float32)
-	w.optional(freqs, names.RopeFreqs, c.HeadDim/2)
+	w.optional(ropeFreqs, names.RopeFreqs, c.HeadDim/2)
 
 	subNorms := arch.bitnet && w.has(names.Block(0, names.AttnSubNorm, "weight"))
 	for i := range m.layers {
@@ -112,11 +116,10 @@ func (w *weights) plan(m *Model, arch arch) *[]float32 {
 		}
 	}
 	w.refuseLeftOver(c.Architecture)
-	return freqs
 }
 
-// weights turns the tensors of a file into the model's weights. Each of has ... linear claims a tensor: it checks name, type and shape, and
-// leaves a job that will read it. The first problem sticks.
+// weights turns the tensors of a file into the model's weights. Each of vector, matrix and linear claims a tensor: it checks name, type and
+// shape, and leaves a job that will read it. The first problem sticks.
 type weights struct {
 	file    *gguf.File
 	options *Options

@@ -203,6 +203,9 @@ func TestTensors(t *testing.T) {
 		{name: "R43 norm in Q8_0", code: "MODEL_TENSOR_TYPE", says: "Q8_0", change: encode(normName, gguf.Q8_0)},
 		{name: "R43 transposed", code: "MODEL_SHAPE_MISMATCH", says: "[64 96]", change: func(f *modelFile) { slices.Reverse(f.tensor("blk.0.ffn_down.weight").dims) }},
 		{name: "R43 norm of another length", code: "MODEL_SHAPE_MISMATCH", says: "[32 2]", change: func(f *modelFile) { f.tensor(normName).dims = []uint64{32, 2} }},
+		{name: "R42 rope frequency divided by 0", code: "MODEL_BAD_PARAM", says: "divisor 1", change: func(f *modelFile) {
+			f.add(names.RopeFreqs, []float32{1, 0, 1, 1, 1, 1, 1, 1}, tinyDim/2)
+		}},
 		{name: "embedding in a ternary type", code: "MODEL_TENSOR_TYPE", says: "I2_S", change: func(f *modelFile) {
 			f.tensor(names.TokenEmbedding).values = slices.Repeat([]float32{0, 1}, tinyVocab*tinyHidden/2)
 			f.tensor(names.TokenEmbedding).encode(gguf.I2_S)

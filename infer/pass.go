@@ -52,10 +52,12 @@ func (p *pass) size() {
 	p.x, p.h.x, p.delta = grow(p.x, n*c.Hidden), grow(p.h.x, n*c.Hidden), grow(p.delta, n*c.Hidden)
 	p.q, p.k, p.v, p.o.x = grow(p.q, attn), grow(p.k, kv), grow(p.v, kv), grow(p.o.x, attn)
 	p.gate.x, p.up = grow(p.gate.x, n*c.FeedForward), grow(p.up, n*c.FeedForward)
-	for _, r := range p.rows {
-		for i := range p.scores {
-			p.scores[i] = grow(p.scores[i], r.segment.Cache.capacity)
-		}
+	longest := 0
+	for i := range p.rows {
+		longest = max(longest, p.rows[i].segment.Cache.capacity) // rather than what a row sees now, which grows from pass to pass
+	}
+	for i := range p.scores {
+		p.scores[i] = grow(p.scores[i], longest)
 	}
 }
 

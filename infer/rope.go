@@ -25,9 +25,9 @@ func (p *params) ropeFactor(architecture string) float32 {
 
 // ropeDivisors returns what divides each frequency of a head: rope_freqs.weight (nil if the file has none) times the linear factor.
 // Dividing a frequency by the factor is dividing the position by it. nil stands for all ones.
-func ropeDivisors(freqs []float32, factor float32, headDim int) []float32 {
-	if factor == 1 {
-		return freqs
+func ropeDivisors(freqs []float32, factor float32, headDim int) ([]float32, error) {
+	if freqs == nil && factor == 1 {
+		return nil, nil
 	}
 	divisors := make([]float32, headDim/2)
 	for j := range divisors {
@@ -35,6 +35,9 @@ func ropeDivisors(freqs []float32, factor float32, headDim int) []float32 {
 		if freqs != nil {
 			divisors[j] *= freqs[j]
 		}
+		if divisors[j] <= 0 {
+			return nil, fault.New("MODEL_BAD_PARAM", "infer: tensor %q: divisor %d is %v; it must be above 0", names.RopeFreqs, j, freqs[j])
+		}
 	}
-	return divisors
+	return divisors, nil
 }
