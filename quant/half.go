@@ -5,20 +5,25 @@ import (
 	"math"
 )
 
-// toHalf rounds to IEEE half precision, ties to even, subnormals kept: from 65520 on it is infinity. NaN stays NaN.
+// toHalf rounds to IEEE half precision, ties to even, subnormals kept: from 65520 on it is infinity. NaN stays NaN. It computes normal and
+// subnormal results and selects, because no processor foresees which weights are zero.
 func toHalf(x float32) uint16 {
 	bits := math.Float32bits(x)
 	sign := uint16(bits>>16) & 0x8000
 	bits &= 0x7fffffff
-	switch {
-	case bits < 0x38800000: // below 2^-14, a subnormal half: its unit 2^-24 is the last place of a float32 in [0.5, 1), so the sum rounds it
-		return sign | uint16(math.Float32bits(math.Float32frombits(bits)+0.5)-0x3f000000)
-	case bits < 0x47800000: // below 2^16; the exponent's bias falls by 112, and a carry out of the fraction raises the exponent
-		return sign | uint16((bits-112<<23+0xfff+bits>>13&1)>>13)
-	case bits <= 0x7f800000:
-		return sign | 0x7c00
+	if bits >= 0x47800000 { // 2^16
+		if bits <= 0x7f800000 {
+			return sign | 0x7c00
+		}
+		return sign | 0x7e00 | uint16(bits>>13)&0x3ff
 	}
-	return sign | 0x7e00 | uint16(bits>>13)&0x3ff
+	half := (bits - 112<<23 + 0xfff + bits>>13&1) >> 13 // the exponent's bias falls by 112; a carry out of the fraction raises the exponent
+	// A subnormal half's unit is 2^-24, the last place of a float32 in [0.5, 1): so this sum rounds to it.
+	subnormal := math.Float32bits(math.Float32frombits(bits)+0.5) - 0x3f000000
+	if bits < 0x38800000 { // 2^-14
+		half = subnormal
+	}
+	return sign | uint16(half)
 }
 
 // fromHalf is exact.

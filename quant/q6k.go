@@ -38,11 +38,16 @@ func q6Scale(x []float32) float32 {
 	if abs(m) < tiny {
 		return 0
 	}
+	var w, wx [16]float32
+	for i, v := range x[:16] {
+		w[i] = v * v
+		wx[i] = w[i] * v
+	}
 	fit := func(iscale float32) (sumlx, suml2 float32) {
-		for _, v := range x {
-			l, w := float32(q6Code(float32(iscale*v))), float32(v*v)
-			sumlx += float32(float32(w*v) * l)
-			suml2 += float32(float32(w*l) * l)
+		for i, v := range x[:16] {
+			l := float32(q6Code(float32(iscale * v)))
+			sumlx += float32(wx[i] * l)
+			suml2 += float32(float32(w[i]*l) * l)
 		}
 		return sumlx, suml2
 	}

@@ -25,16 +25,10 @@ func reciprocal(d float32) float32 {
 	return 0
 }
 
-// roundAway rounds half away from zero, like C's roundf. Adding 0.5 would round 0.49999997 up.
+// roundAway rounds half away from zero, like C's roundf. Adding 0.5 would round 0.49999997 up; twice the fraction is exact.
 func roundAway(v float32) int32 {
 	whole := int32(v)
-	switch rest := v - float32(whole); {
-	case rest >= 0.5:
-		return whole + 1
-	case rest <= -0.5:
-		return whole - 1
-	}
-	return whole
+	return whole + int32(2*(v-float32(whole)))
 }
 
 // largest returns the value of largest magnitude, with its sign; the first of equals.

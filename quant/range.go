@@ -13,39 +13,44 @@ type Range struct {
 	Next       uint64 // index in the tensor of the next value to be added
 	Underflows uint64 // values that are not zero and become zero in F16
 	coarse     uint64 // values that change by more than 1 % in F16, underflows included
-	fine       uint64 // other values that are not zero
+	fine       bool   // there are others that are not zero
 }
 
 // Add looks at values. Codes: TENSOR_NOT_FINITE, RANGE_LOSS; both name the index in the tensor.
 func (r *Range) Add(x []float32) error {
-	var most uint32 // bits order magnitudes, with infinity and NaN above all numbers
+	most, least := uint32(0), uint32(math.MaxUint32) // bits order magnitudes, with infinity and NaN above all numbers
 	for _, v := range x {
-		most = max(most, math.Float32bits(v)&^(1<<31))
+		bits := math.Float32bits(v) &^ (1 << 31)
+		most = max(most, bits)
+		least = min(least, bits-1) // zero becomes the largest
 	}
 	if limit := limits[r.Type]; !(math.Float32frombits(most) < limit) {
 		return r.refuse(x, limit)
 	}
 	r.Next += uint64(len(x))
-	if r.Type == gguf.F16 {
-		r.addSmall(x)
+	if r.Type == gguf.F16 && most > 0 {
+		r.fine = r.fine || math.Float32frombits(most) >= small
+		if math.Float32frombits(least+1) < small {
+			r.addSmall(x)
+		}
 	}
 	return nil
 }
 
-// addSmall counts what happens near the end of F16's range, where its unit is 2^-24.
+// small is where F16's unit, 2^-24 at the end of its range, begins to matter: from here on half of it is less than 1 %.
+const small = 0x1p-18
+
 func (r *Range) addSmall(x []float32) {
 	for _, v := range x {
 		switch a := abs(v); {
-		case a >= 0x1p-18: // half a unit is less than 1 % of it
-			r.fine++
 		case a == 0:
 		case a <= 0x1p-25: // a tie goes to the even zero
 			r.Underflows++
 			r.coarse++
-		case abs(fromHalf(toHalf(a))-a) > 0.01*a:
+		case a < small && abs(fromHalf(toHalf(a))-a) > 0.01*a:
 			r.coarse++
 		default:
-			r.fine++
+			r.fine = true
 		}
 	}
 }
@@ -54,13 +59,13 @@ func (r *Range) addSmall(x []float32) {
 func (r *Range) Merge(o Range) {
 	r.Underflows += o.Underflows
 	r.coarse += o.coarse
-	r.fine += o.fine
+	r.fine = r.fine || o.fine
 }
 
 // Whole reports what only a whole tensor shows: RANGE_LOSS if no weight of it survives in F16 within 1 %, as of ternary weights none does whose
 // scale is too small.
 func (r *Range) Whole() error {
-	if r.coarse > 0 && r.fine == 0 {
+	if r.coarse > 0 && !r.fine {
 		return fault.New("RANGE_LOSS", "all %d weights that are not zero are so small that %v changes them by more than 1 %%; choose f32, bf16 or i2_s",
 			r.coarse, r.Type)
 	}

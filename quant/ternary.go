@@ -3,6 +3,7 @@ package quant
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/wrinklefree/wf/gguf"
 )
@@ -57,20 +58,16 @@ func (a *AbsMean) Scale() float32 {
 	return max(float32(sum/float64(a.n)), SmallestScale)
 }
 
-// Ternarize sets trits to x/scale, rounded half to even and clamped to -1..1; NaN becomes 0. As transformers does, it multiplies by
-// the rounded reciprocal. Of weights in {-scale, 0, scale} it gives the signs.
+// Ternarize sets trits to x/scale, rounded half to even and clamped to -1..1: so 0.5 becomes 0. As transformers does, it multiplies by the
+// rounded reciprocal. Of weights in {-scale, 0, scale} it gives the signs. Weights are finite (Range) and the scale normal (CheckScale).
 func Ternarize(trits []int8, x []float32, scale float32) {
 	inverse := 1 / scale
 	trits = trits[:len(x)]
-	for i, v := range x {
-		var t int8
-		switch v *= inverse; { // half to even takes 0.5 to 0
-		case v > 0.5:
-			t = 1
-		case v < -0.5:
-			t = -1
-		}
-		trits[i] = t
+	for i, v := range x { // without branches: no processor foresees the signs of weights
+		bits := math.Float32bits(v * inverse)
+		large := int32(0x3f000000-bits&^(1<<31)) >> 31 // -1 if above 0.5
+		sign := int32(bits) >> 31
+		trits[i] = int8((1 | sign) & large)
 	}
 }
 
@@ -87,43 +84,54 @@ type Detector struct {
 
 // Add looks at weights.
 func (d *Detector) Add(x []float32) {
-	i := 0
-	for ; i < len(x) && len(d.others) == 0; i++ { // the common case is quick: no statistics until they are needed
-		switch bits := math.Float32bits(x[i]) &^ (1 << 31); {
-		case bits == 0:
-			d.zeros++
-		case d.scale == 0:
-			d.scale, d.most = bits, bits
-		case bits != d.scale:
-			d.sum = float64(d.n+uint64(i)-d.zeros) * float64(math.Float32frombits(d.scale))
-			d.look(bits)
-		}
-	}
-	for _, v := range x[i:] {
-		if bits := math.Float32bits(v) &^ (1 << 31); bits != 0 {
-			d.look(bits)
-		} else {
+	for ; len(x) > 0 && d.scale == 0; x = x[1:] { // up to the first that is not zero
+		d.n++
+		if d.scale = math.Float32bits(x[0]) &^ (1 << 31); d.scale == 0 {
 			d.zeros++
 		}
+		d.most = d.scale
 	}
-	d.n += uint64(len(x))
+	for len(x) > 0 {
+		part := x[:min(len(x), 4096)]
+		x = x[len(part):]
+		zeros, only := d.only(part)
+		if !only && len(d.others) == 0 { // statistics begin: all so far have one magnitude
+			d.sum = float64(d.n-d.zeros) * float64(math.Float32frombits(d.scale))
+		}
+		d.n += uint64(len(part))
+		d.zeros += zeros
+		if !only || len(d.others) > 0 {
+			d.look(part)
+		}
+	}
+}
+
+// only counts zeros, and reports whether all other weights have the magnitude of the scale. It has no branches, for speed.
+func (d *Detector) only(x []float32) (zeros uint64, only bool) {
+	var other uint32 // its highest bit is set by a magnitude that is neither
+	for _, v := range x {
+		bits := math.Float32bits(v) &^ (1 << 31)
+		differs := bits ^ d.scale
+		some := bits | -bits
+		other |= some & (differs | -differs)
+		zeros += uint64(1 - some>>31)
+	}
+	return zeros, other>>31 == 0
 }
 
 // magnitudes is how many distinct magnitudes are counted before "more than".
 const magnitudes = 16
 
-func (d *Detector) look(bits uint32) {
-	d.most = max(d.most, bits)
-	d.sum += float64(math.Float32frombits(bits))
-	if bits == d.scale || len(d.others) > magnitudes {
-		return
-	}
-	for _, o := range d.others {
-		if o == bits {
-			return
+// look adds to the statistics.
+func (d *Detector) look(x []float32) {
+	for _, v := range x {
+		bits := math.Float32bits(v) &^ (1 << 31)
+		d.most = max(d.most, bits)
+		d.sum += float64(abs(v))
+		if bits != 0 && bits != d.scale && len(d.others) <= magnitudes && !slices.Contains(d.others, bits) {
+			d.others = append(d.others, bits)
 		}
 	}
-	d.others = append(d.others, bits)
 }
 
 // Ternary reports whether all values seen are in {-s, 0, s}, and the scale to keep: s, or SmallestScale if all are zero. It may be asked at
