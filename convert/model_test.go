@@ -17,6 +17,7 @@ import (
 	"github.com/wrinklefree/wf/convert/checkpoint"
 	"github.com/wrinklefree/wf/gguf"
 	"github.com/wrinklefree/wf/gguf/fault"
+	"github.com/wrinklefree/wf/gguf/names"
 	"github.com/wrinklefree/wf/quant"
 )
 
@@ -140,8 +141,8 @@ func safetensors(t testing.TB, tensors map[string]tensor) []byte {
 		Offsets [2]int `json:"data_offsets"`
 	}
 	header, end := map[string]entry{}, 0
-	names := slices.Sorted(maps.Keys(tensors))
-	for _, name := range names {
+	sorted := slices.Sorted(maps.Keys(tensors))
+	for _, name := range sorted {
 		k := tensors[name]
 		header[name] = entry{k.dtype, append([]int{}, k.shape...), [2]int{end, end + len(k.data)}}
 		end += len(k.data)
@@ -154,7 +155,7 @@ func safetensors(t testing.TB, tensors map[string]tensor) []byte {
 		text = append(text, ' ')
 	}
 	file := append(binary.LittleEndian.AppendUint64(nil, uint64(len(text))), text...)
-	for _, name := range names {
+	for _, name := range sorted {
 		file = append(file, tensors[name].data...)
 	}
 	return file
@@ -322,10 +323,15 @@ func interleaved(x []float32, heads, headDim, cols int) []float32 {
 	return out
 }
 
-// typed returns the inventory of a model, without its weights.
+// typed returns the inventory of a model without its weights, as if they were normally distributed.
 func (m *model) typed() *Inventory {
 	dtypes := map[string]checkpoint.DType{"F32": checkpoint.F32, "BF16": checkpoint.BF16, "F16": checkpoint.F16, "U8": checkpoint.U8, "I8": checkpoint.I8}
 	inv := &Inventory{Values: map[string]Values{}}
+	for layer := range 2 {
+		for _, part := range names.Projections {
+			inv.Values[names.Block(layer, part, "weight")] = Values{Mean: 0.8, Density: 0.7}
+		}
+	}
 	for _, name := range slices.Sorted(maps.Keys(m.tensors)) {
 		t := m.tensors[name]
 		shape := []uint64{}
