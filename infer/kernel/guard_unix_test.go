@@ -4,9 +4,12 @@ package kernel
 
 import (
 	"os"
+	"runtime"
+	"runtime/debug"
 	"testing"
 	"unsafe"
 
+	"github.com/wrinklefree/wf/gguf"
 	"golang.org/x/sys/unix"
 )
 
@@ -28,4 +31,31 @@ func guarded[T any](t testing.TB, s []T) []T {
 	g := unsafe.Slice((*T)(unsafe.Pointer(&mem[room-size])), len(s))
 	copy(g, s)
 	return g
+}
+
+// TestPoolFault: weights that vanish from under a mapping are a panic on the caller's goroutine, from every worker and from assembly.
+func TestPoolFault(t *testing.T) {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	const rows, cols = 64, 64
+	mem, err := unix.Mmap(-1, 0, rows*cols*4, unix.PROT_NONE, unix.MAP_ANON|unix.MAP_PRIVATE)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = unix.Munmap(mem) }()
+	d, err := NewDense(gguf.F32, mem, rows, cols)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := NewPool(3)
+	defer p.Close()
+	for range 20 {
+		func() {
+			defer func() {
+				if _, ok := recover().(runtime.Error); !ok {
+					t.Error("no fault is reported")
+				}
+			}()
+			d.MatMul(make([]float32, rows), make([]float32, cols), 1, nil, p)
+		}()
+	}
 }

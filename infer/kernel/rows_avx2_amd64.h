@@ -131,7 +131,7 @@ done: \
 //
 // 64 columns at a time go through all rows in registers, then 8, then 1.
 //	DI o, SI p, R8 v at the first column of the tile, R9 v in the row, CX rows, BX columns left, DX stride in bytes, R12 row
-//	Y0-Y7 sums, Y8 p[j], Y9-Y10 v
+//	Y0-Y7 sums, Y8 p[j], Y9-Y12 v
 #define MIXROWS \
 	MOVQ o+0(FP), DI; \
 	MOVQ p+8(FP), SI; \

@@ -5,7 +5,7 @@ import (
 	"sync"
 )
 
-// expWork is the scratch of one softmax sum; its size is a multiple of 16, so that lanes go on from piece to piece.
+// expWork is scratch for the exp of a row, piece by piece; a piece is a multiple of 16, so that lanes go on from piece to piece.
 type expWork struct {
 	lanes lanes
 	terms [4096]float32
