@@ -34,7 +34,7 @@ func (t *Tokenizer) Encode(text string, o EncodeOptions) []int32 {
 // encode appends the ids of a text in which control tokens are recognised only outside of the tainted spans. What lies between two added
 // tokens is one text whatever its taint, as it is to a program that does not know of taint.
 func (t *Tokenizer) encode(ids []int32, text template.Text) []int32 {
-	m := merger{merges: t.merges}
+	m := merger{merges: t.merges, places: map[int32][]int32{}}
 	s, tainted := text.String, text.Tainted
 	start := 0
 	for at := 0; at < len(s); {
@@ -64,14 +64,14 @@ func (t *Tokenizer) encode(ids []int32, text template.Text) []int32 {
 func (t *Tokenizer) encodePlain(ids []int32, m *merger, text string) []int32 {
 	var letters []byte
 	split(t.cuts, text, func(piece string) {
-		if t.ignoreMerges {
+		if t.ignoreMerges && len(piece) <= t.longest {
 			letters = appendLetters(letters[:0], piece)
 			if id, ok := t.ids[string(letters)]; ok && t.mergeable(id) {
 				ids = append(ids, id)
 				return
 			}
 		}
-		m.ids = m.ids[:0]
+		m.ids = slices.Grow(m.ids[:0], len(piece))
 		for i := range len(piece) {
 			m.ids = append(m.ids, t.byteIDs[piece[i]])
 		}

@@ -34,9 +34,10 @@ import (
 
 // Tokenizer is read-only and safe for concurrent use, once SetChatTemplate is not called any more.
 type Tokenizer struct {
-	texts []string // as stored
-	kinds []uint8  // names.TokenNormal ...; special ids of other types count as control
-	ids   map[string]int32
+	texts   []string // as stored
+	kinds   []uint8  // names.TokenNormal ...; special ids of other types count as control
+	ids     map[string]int32
+	longest int // bytes of the longest text
 
 	byteIDs      [256]int32 // negative: see absent
 	merges       map[pair]merge

@@ -52,6 +52,7 @@ func (t *Tokenizer) readVocabulary(md *gguf.Metadata, rows int) error {
 			return fault.New("TOKENIZER_BAD_ARRAY", "tokenizer: tokens %d and %d are both %s; every token needs a text of its own", twin, id, fault.Quote(text))
 		}
 		t.kinds[id], t.ids[text] = uint8(kind), int32(id)
+		t.longest = max(t.longest, len(text))
 	}
 	return t.readBytes()
 }

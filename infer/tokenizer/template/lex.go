@@ -201,7 +201,7 @@ func (l *lexer) inside(endKind kind, closer string) (lineStart bool) {
 				brackets = append(brackets, op[0])
 			case ")", "]", "}":
 				last := len(brackets) - 1
-				if last < 0 || map[byte]string{'(': ")", '[': "]", '{': "}"}[brackets[last]] != op {
+				if last < 0 || strings.IndexByte("([{", brackets[last]) != strings.IndexByte(")]}", op[0]) {
 					l.fail("%s closes nothing", fault.Quote(op))
 				}
 				brackets = brackets[:last]

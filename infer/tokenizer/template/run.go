@@ -209,7 +209,7 @@ func (s *loop) exec(r *run) flow {
 		state.index = i
 		f := onward
 		r.within(parent, func() {
-			r.step(1)
+			r.step(4) // a scope is dearer than an expression
 			r.scope.set("loop", state)
 			r.assign(s.targets, items[i])
 			f = r.exec(s.body)
@@ -544,10 +544,10 @@ func (r *run) repeat(t Text, n int64) Text {
 	if n <= 0 || t.String == "" {
 		return Text{}
 	}
-	if n > maxBytes {
-		n = maxBytes + 1 // too many in any case, and the product fits
+	if n > int64(r.bytesLeft) {
+		n = int64(r.bytesLeft) // too much in any case, and the product fits
 	}
-	r.touch((len(t.String) + 16*len(t.Tainted)) * int(n))
+	r.touch((len(t.String) + 16 + 16*len(t.Tainted)) * int(n)) // 16 for the work of joining
 	var b builder
 	for range n {
 		b.add(t)

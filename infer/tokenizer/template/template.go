@@ -26,8 +26,8 @@ const (
 	maxDepth  = 400       // of parentheses, operands in a chain, and blocks in each other
 	maxCalls  = 32        // macros that call each other
 	maxNested = 64        // lists in lists, where a value is compared or printed
-	maxSteps  = 400_000   // expressions and statements evaluated, elements of lists made
-	maxBytes  = 32 << 20  // bytes of strings made or searched; and as many times again the bytes of the messages
+	maxSteps  = 250_000   // expressions and statements evaluated, elements of lists made
+	maxBytes  = 16 << 20  // bytes of strings made or searched; and as many times again the bytes of the messages
 )
 
 // Template is a parsed template. It is read-only and safe for concurrent use.

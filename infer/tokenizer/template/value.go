@@ -277,11 +277,36 @@ func (w *writer) repr(v value, depth int) {
 
 // quotePython is repr of a string.
 func quotePython(s string) string {
-	quote := "'"
+	quote := byte('\'')
 	if strings.Contains(s, "'") && !strings.Contains(s, `"`) {
-		quote = `"`
+		quote = '"'
 	}
-	return quote + strings.NewReplacer(`\`, `\\`, "\n", `\n`, "\r", `\r`, "\t", `\t`, quote, `\`+quote).Replace(s) + quote
+	b := []byte{quote}
+	for i := range len(s) {
+		switch c := s[i]; {
+		case c == quote || c == '\\':
+			b = append(b, '\\', c)
+		case c < ' ' || c == 0x7f:
+			b = appendControl(b, c, `\x`)
+		default:
+			b = append(b, c)
+		}
+	}
+	return string(append(b, quote))
+}
+
+// appendControl appends an ASCII control character as an escape: \n, \r, \t, or hexadecimal behind a prefix.
+func appendControl(b []byte, c byte, prefix string) []byte {
+	switch c {
+	case '\n':
+		return append(b, `\n`...)
+	case '\r':
+		return append(b, `\r`...)
+	case '\t':
+		return append(b, `\t`...)
+	}
+	const hex = "0123456789abcdef"
+	return append(append(b, prefix...), hex[c>>4], hex[c&15])
 }
 
 // floatText is repr of a float: the shortest digits that give it back, with an exponent below 1e-4 and from 1e16.
@@ -356,19 +381,12 @@ func quoteJSON(s string) string {
 		switch c := s[i]; {
 		case c == '"' || c == '\\':
 			b = append(b, '\\', c)
-		case c == '\n':
-			b = append(b, `\n`...)
-		case c == '\r':
-			b = append(b, `\r`...)
-		case c == '\t':
-			b = append(b, `\t`...)
 		case c == '\b':
 			b = append(b, `\b`...)
 		case c == '\f':
 			b = append(b, `\f`...)
 		case c < ' ':
-			const hex = "0123456789abcdef"
-			b = append(b, '\\', 'u', '0', '0', hex[c>>4], hex[c&15])
+			b = appendControl(b, c, `\u00`)
 		default:
 			b = append(b, c)
 		}
