@@ -12,8 +12,8 @@ import (
 	"github.com/wrinklefree/wf/gguf/names"
 )
 
-// maxMerges bounds model.merges; the largest published list has 514906.
-const maxMerges = 1 << 20
+// maxMerges bounds model.merges; the largest published list has 514 906.
+const maxMerges = 700_000
 
 // Tokenizer is a byte-level BPE vocabulary: tokenizer.json, with what tokenizer_config.json and the chat template files add.
 type Tokenizer struct {

@@ -33,7 +33,7 @@ const (
 
 // scan returns a scanner over n bytes at off of f.
 func (f *file) scan(off, n int64, bad, dup, many string) *scanner {
-	return &scanner{r: bufio.NewReaderSize(io.NewSectionReader(f, off, n), 64<<10), file: f, bad: bad, dup: dup, many: many}
+	return &scanner{r: bufio.NewReaderSize(io.NewSectionReader(f, off, n), int(min(n, 64<<10))), file: f, bad: bad, dup: dup, many: many}
 }
 
 // fail records an error with a code unless there is one already.
@@ -227,8 +227,8 @@ func (s *scanner) word() string {
 			s.back()
 			break
 		}
-		if word = append(word, c); len(word) > 64 { // more than any number that means something here
-			break
+		if word = append(word, c); len(word) > 64 {
+			s.syntax("a number has more than 64 characters")
 		}
 	}
 	if !json.Valid(word) {

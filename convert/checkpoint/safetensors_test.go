@@ -14,6 +14,8 @@ import (
 	"testing"
 
 	"github.com/nlpodyssey/safetensors"
+
+	"github.com/wrinklefree/wf/gguf/fault"
 )
 
 // one is the header of one F32 tensor of 4 bytes, with replacements.
@@ -60,6 +62,7 @@ func TestSafetensorsRefused(t *testing.T) {
 		{"R55 cut off in a string", "ST_BAD_HEADER", st(`{"w`)},
 		{"R55 entry is a number", "ST_BAD_HEADER", st(`{"w":1}`)},
 		{"R55 entry is nested", "ST_BAD_HEADER", st(`{"w":{"dtype":{"a":[]}}}`)},
+		{"R55 a number of 65 characters", "ST_BAD_HEADER", st(one("[1]", "["+strings.Repeat("1", 65)+"]"), four...)},
 		{"R55 number with a leading zero", "ST_BAD_HEADER", st(one("[1]", "[01]"), four...)},
 		{"R55 name of 64 KiB", "ST_BAD_HEADER", st(one("w", strings.Repeat("w", maxText+1)), four...)},
 		{"R55 17 dimensions", "ST_BAD_HEADER", st(one("[1]", "[1"+strings.Repeat(",1", maxDims)+"]"), four...)},
@@ -209,6 +212,15 @@ func TestSafetensorsAccepted(t *testing.T) {
 		_, data := accepted(t, path)
 		if !bytes.Equal(data["b"], counting(8)) || !bytes.Equal(data["a"], []byte{9}) {
 			t.Error(data)
+		}
+		if err := WriteSafetensors(io.Discard, []Output{{"a", F32, []uint64{1 << 62}, nil}}); fault.Code(err) != "ST_SIZE_OVERFLOW" {
+			t.Error(err)
+		}
+		if err := WriteSafetensors(io.Discard, []Output{{"a", F32, []uint64{1}, fill(counting(5))}}); err == nil {
+			t.Error("5 bytes were taken for a float32")
+		}
+		if err := WriteSafetensors(failing{}, nil); !errors.Is(err, io.ErrClosedPipe) {
+			t.Error(err)
 		}
 	})
 }

@@ -1,6 +1,7 @@
 package checkpoint
 
 import (
+	"archive/zip"
 	"bytes"
 	"compress/flate"
 	"crypto/sha256"
@@ -13,6 +14,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/wrinklefree/wf/gguf/fault"
 )
 
 // weight is the pickle of {"w": a tensor over storage 0, which has 6 float32}.
@@ -220,6 +223,11 @@ func TestZip(t *testing.T) {
 		{"R74 entry count too low", "ZIP_CORRUPT", endOf(bytes.Clone(good[:len(good)-98]), 0, 0, 1)},
 		{"R74 zip64 disagrees", "ZIP_CORRUPT", patch(endSize-8, 3, 0, 3, 0)},
 		{"R74 zip64 record beyond the file", "ZIP_CORRUPT", patch(endSize+12, 255, 255, 255, 255, 255, 255, 255, 255)},
+		{"R74 directory with too few entries", "ZIP_CORRUPT", recount(good, 1, 0)},
+		{"R74 directory with too many entries", "ZIP_CORRUPT", recount(good, 3, 0)},
+		{"R74 directory ends inside an entry", "ZIP_CORRUPT", recount(zipOf(data, store, item{name: strings.Repeat("n", 200)}), 3, 100)},
+		{"R74 directory ends inside the last name", "ZIP_CORRUPT", recount(good, 2, 1)},
+		{"R74 stored size differs", "ZIP_CORRUPT", patch(98-20+128, 0)},
 		{"R74 directory damaged", "ZIP_CORRUPT", bytes.Replace(good, []byte("PK\x01\x02"), []byte("PK\x01\x03"), 1)},
 		{"R74 local header damaged", "ZIP_CORRUPT", append(bytes.Clone(good[:64]), bytes.Replace(good[64:], []byte("PK\x03\x04"), []byte("PK\x03\x05"), 1)...)},
 	} {
@@ -231,6 +239,26 @@ func TestZip(t *testing.T) {
 			}
 		})
 	}
+	t.Run("written by archive/zip", func(t *testing.T) {
+		var out bytes.Buffer
+		w := zip.NewWriter(&out)
+		for _, e := range []item{data, store} {
+			f, err := w.CreateHeader(&zip.FileHeader{Name: e.name, Method: zip.Store})
+			if err == nil {
+				_, err = f.Write(e.data)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := w.Close(); err != nil {
+			t.Fatal(err)
+		}
+		c, all := accepted(t, write(t, "x.pt", out.Bytes()))
+		if notices, err := c.Sources[0].Scan(io.Discard); err != nil || len(notices) > 0 || !bytes.Equal(all["w"], counting(24)) {
+			t.Errorf("%q, %v, %v", notices, err, all)
+		}
+	})
 	t.Run("R74 1 M entries", func(t *testing.T) {
 		const count, size = 1_000_000, 50 << 20
 		path := write(t, "x.pt", []byte("PK\x03\x04"))
@@ -283,12 +311,117 @@ func TestZip(t *testing.T) {
 			}
 		}
 	})
-	t.Run("a scan stops when the writer does", func(t *testing.T) {
-		c, _ := accepted(t, write(t, "x.pt", zipOf(data, store)))
+	t.Run("a scan stops when the writer does, and when the file shrinks", func(t *testing.T) {
+		path := write(t, "x.pt", zipOf(data, store))
+		c, err := Open(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
 		if _, err := c.Sources[0].Scan(failing{}); !errors.Is(err, io.ErrClosedPipe) {
 			t.Error(err)
 		}
+		for _, size := range []int64{500, 100, 10} {
+			if err := os.Truncate(path, size); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := c.Sources[0].Scan(io.Discard); fault.Code(err) != "FILE_CHANGED" {
+				t.Errorf("shrunk to %d bytes: %v", size, err)
+			}
+		}
 	})
+}
+
+// recount replaces the end records by ones for another number of entries, with the directory cut by some bytes.
+func recount(file []byte, count, cut int) []byte {
+	const ends = end64Size + locatorSize + endSize
+	dirAt := int(le.Uint32(file[len(file)-6:]))
+	body := file[:len(file)-ends-cut]
+	return endOf(bytes.Clone(body), dirAt, len(body)-dirAt, count)
+}
+
+// TestZip64 reads a storage of 5 GiB and a pickle behind it, in a file that is nearly all hole.
+func TestZip64(t *testing.T) {
+	const numel = 5 << 28 // float32
+	pickle := []byte(proto + dictOf("w", float32s("0", numel, 0, []int64{numel / 8, 8}, []int64{8, 1}), "last", float32s("0", numel, numel-1, []int64{1}, []int64{1})) + stop)
+	for name, broken := range map[string]struct {
+		local uint64 // added to the size in the local extra field
+		field int    // bytes of the extra field in the directory
+		code  string
+	}{"R147 5 GiB": {0, 24, ""}, "R74 zip64 size differs": {1, 24, "ZIP_CORRUPT"}, "R74 zip64 field too short": {0, 8, "ZIP_CORRUPT"}, "R74 no zip64 field": {0, 0, "ZIP_CORRUPT"}} {
+		t.Run(name, func(t *testing.T) {
+			path := write(t, "x.pt", nil)
+			f, err := os.OpenFile(path, os.O_WRONLY, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			at, dir := int64(0), []byte(nil)
+			put := func(p []byte) {
+				if _, err := f.WriteAt(p, at); err != nil {
+					t.Fatal(err)
+				}
+				at += int64(len(p))
+			}
+			for _, e := range []struct {
+				name string
+				size uint64
+				data []byte
+			}{{"a/data/0", 4 * numel, nil}, {"a/data.pkl", uint64(len(pickle)), pickle}} {
+				extra := le.AppendUint64(le.AppendUint64([]byte{1, 0, 16, 0}, e.size+broken.local), e.size+broken.local)
+				header := append([]byte("PK\x03\x04"), make([]byte, localSize-4)...)
+				for i := 18; i < 26; i++ {
+					header[i] = 255
+				}
+				le.PutUint16(header[26:], uint16(len(e.name)))
+				le.PutUint16(header[28:], uint16(len(extra)))
+				begin := uint64(at)
+				put(append(append(header, e.name...), extra...))
+				put(e.data)
+				if e.data == nil {
+					at += int64(e.size)
+				}
+				entry := append([]byte("PK\x01\x02"), make([]byte, entrySize-4)...)
+				for _, i := range []int{20, 24, 42} {
+					le.PutUint32(entry[i:], ones32)
+				}
+				extra = []byte{'F', 'B', 1, 0, 'Z'}
+				if broken.field > 0 {
+					extra = append(append(extra, 1, 0, byte(broken.field), 0), le.AppendUint64(le.AppendUint64(le.AppendUint64(nil, e.size), e.size), begin)[:broken.field]...)
+				}
+				le.PutUint16(entry[28:], uint16(len(e.name)))
+				le.PutUint16(entry[30:], uint16(len(extra)))
+				dir = append(append(append(dir, entry...), e.name...), extra...)
+			}
+			ends := endOf(nil, int(at), len(dir), 2)
+			le.PutUint64(ends[end64Size+8:], uint64(at)+uint64(len(dir)))
+			le.PutUint32(ends[len(ends)-6:], ones32)
+			last := at
+			put(append(dir, ends...))
+			at = localSize + int64(len("a/data/0")) + 20 + 4*numel - 4
+			put([]byte{1, 2, 3, 4})
+			if err := f.Close(); err != nil || at > last {
+				t.Fatal(err)
+			}
+			if broken.code != "" {
+				refused(t, path, broken.code)
+				return
+			}
+			c, err := Open(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer c.Close()
+			for _, x := range c.Tensors {
+				var p [4]byte
+				if _, err := x.ReadAt(p[:], x.Size()-4); err != nil || p != [4]byte{1, 2, 3, 4} {
+					t.Errorf("%s: %v, %v", x.Name, p, err)
+				}
+			}
+			if w, _ := c.Tensor("w"); w.Size() != 4*numel || w.Elements() != numel {
+				t.Errorf("%d elements in %d bytes", w.Elements(), w.Size())
+			}
+		})
+	}
 }
 
 type failing struct{}
