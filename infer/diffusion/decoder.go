@@ -86,6 +86,8 @@ func NewDecoder(m Model, prompt []int32, o Options) (*Decoder, error) {
 	if err := checkPrompt(prompt, c.Vocab, s.Context); err != nil {
 		return nil, err
 	}
+	o.Warn = s.Warn // never nil
+	o.warnUnused(c.Diffusion)
 	d := &Decoder{settings: *s, vocab: c.Vocab, n0: len(prompt), settled: len(prompt), limit: s.Context, sampler: newSampler(s, c.Vocab)}
 	if s.MaxTokens > 0 {
 		d.limit = d.n0 + min(s.MaxTokens, s.Context-d.n0)
@@ -171,7 +173,7 @@ func (d *Decoder) Result() *Result {
 	return &Result{IDs: slices.Clone(d.ids[d.n0:d.settled]), Text: d.reading.shown.String(), FinishReason: d.finish, Seed: d.sampler.seed, Stats: d.stats}
 }
 
-// pass prepares a pass over positions [lo, hi), which see no position at or above extent.
+// pass prepares a pass over positions [lo, hi), which see none from hi on.
 func (d *Decoder) pass(kind Kind, lo, hi int) {
 	d.kind = kind
 	d.seg.Start, d.seg.IDs, d.seg.Extent = lo, d.ids[lo:hi], hi

@@ -75,14 +75,14 @@ func (e *OptionError) Error() string { return e.Option + " " + e.text }
 // Code returns BAD_OPTION.
 func (e *OptionError) Code() string { return "BAD_OPTION" }
 
-// settings are the options with every default filled in. The embedded fields hold what counts.
+// settings are the options with every default filled in.
 type settings struct {
 	Options
 	begin     func(*Decoder) (decoding, int)
 	mask      int32
 	shift     bool
-	threshold float32
-	topP      float32
+	threshold float32 // what Threshold comes to
+	topP      float32 // what TopP comes to
 }
 
 // Validate returns every option that cannot be used with the model, joined; or MODE_MISMATCH where mode and model do not go together.
@@ -110,16 +110,16 @@ func (o Options) resolve(c *infer.Config) (*settings, error) {
 		unknown = &OptionError{"decode_mode", fmt.Sprintf("is %s; wanted iterative, greedy, adaptive, autoregressive or auto", fault.Quote(s.Mode))}
 		s.Mode = ""
 	}
-	if err := s.pair(o, c.Diffusion); err != nil {
+	if err := s.pair(c.Diffusion); err != nil {
 		return nil, err
 	}
-	return s, errors.Join(unknown, s.check(c))
+	return s, errors.Join(append(s.check(c), unknown)...)
 }
 
 var diffusionModes = []string{names.ModeIterative, names.ModeGreedy, names.ModeAdaptive}
 
 // pair takes over what the model's diffusion metadata say, and refuses a mode that the model was not made for.
-func (s *settings) pair(o Options, d *infer.DiffusionConfig) error {
+func (s *settings) pair(d *infer.DiffusionConfig) error {
 	switch {
 	case d == nil && slices.Contains(diffusionModes, s.Mode):
 		return fault.New("MODE_MISMATCH", "decode mode %s fills in masked positions, but this model names no mask token; "+
@@ -127,7 +127,6 @@ func (s *settings) pair(o Options, d *infer.DiffusionConfig) error {
 	case d == nil:
 		s.Mode, s.begin = names.ModeAutoregressive, startAutoregressive
 		s.BlockSize, s.SubBlockSize = 1, 1
-		o.warnUnused("a model without a mask token", nil)
 		return nil
 	case s.Mode == names.ModeAutoregressive:
 		return fault.New("MODE_MISMATCH", "decode mode autoregressive, but this is a diffusion model (dialect %s, mask token %d) that was trained to "+
@@ -144,12 +143,15 @@ func (s *settings) pair(o Options, d *infer.DiffusionConfig) error {
 	if t := cmp.Or(s.Threshold, d.Threshold); t != nil {
 		s.threshold = *t
 	}
-	o.warnUnused("dialect "+d.Dialect, dialect.settings)
 	return nil
 }
 
-// warnUnused names the decoding settings that were given and have no effect.
-func (o Options) warnUnused(where string, used []string) {
+// warnUnused names the decoding settings that were given and that the model's dialect does not use.
+func (o Options) warnUnused(d *infer.DiffusionConfig) {
+	where, used := "a model without a mask token", []string(nil)
+	if d != nil {
+		where, used = "dialect "+d.Dialect, dialects[d.Dialect].settings
+	}
 	for _, setting := range []struct {
 		name  string
 		given bool
@@ -157,15 +159,14 @@ func (o Options) warnUnused(where string, used []string) {
 		{"threshold", o.Threshold != nil}, {"block_size", o.BlockSize != 0}, {"sub_block_size", o.SubBlockSize != 0},
 		{"sub_block_cache", o.SubBlockCache}, {"max_iterations", o.MaxIterations != 0},
 	} {
-		if setting.given && !slices.Contains(used, setting.name) && o.Warn != nil {
-			o.Warn(fmt.Sprintf("%s has no effect in %s", setting.name, where))
+		if setting.given && !slices.Contains(used, setting.name) {
+			o.Warn(setting.name + " has no effect in " + where)
 		}
 	}
 }
 
 // check returns every option out of its range.
-func (s *settings) check(c *infer.Config) error {
-	var all []error
+func (s *settings) check(c *infer.Config) (all []error) {
 	bad := func(option, format string, args ...any) {
 		all = append(all, &OptionError{option, fmt.Sprintf(format, args...)})
 	}
@@ -210,5 +211,5 @@ func (s *settings) check(c *infer.Config) error {
 	if len(s.StopStrings) > 0 && s.Text == nil {
 		bad("stop", "strings need a text stream that turns ids into text")
 	}
-	return errors.Join(all...)
+	return all
 }
