@@ -115,7 +115,7 @@ func (t *Tokenizer) readBytes() error {
 		return fault.New("TOKENIZER_BAD_BYTE_TOKEN", "tokenizer: the vocabulary has %d byte tokens; it needs each of <0x00> to <0xFF> once, or none", found)
 	}
 	for b := range t.byteIDs {
-		if id, ok := t.ids[string(letterOf[b])]; ok && t.kinds[id] == names.TokenNormal {
+		if id, ok := t.ids[string(letterOf[b])]; ok && t.isPiece(id) {
 			t.byteIDs[b] = id
 		} else if found != 0 {
 			t.byteIDs[b] = byteTokens[b]
@@ -143,6 +143,7 @@ func (t *Tokenizer) readMerges(md *gguf.Metadata, warn func(string)) error {
 	if err != nil {
 		return err
 	}
+	var text []byte
 	unknown, example := 0, ""
 	t.merges = make(map[pair]merge, len(lines))
 	for rank, line := range lines {
@@ -152,7 +153,8 @@ func (t *Tokenizer) readMerges(md *gguf.Metadata, warn func(string)) error {
 		}
 		left, okLeft := t.ids[line[:at]]
 		right, okRight := t.ids[line[at+1:]]
-		joined, ok := t.ids[line[:at]+line[at+1:]]
+		text = append(append(text[:0], line[:at]...), line[at+1:]...)
+		joined, ok := t.ids[string(text)]
 		if !ok || !okLeft || !okRight {
 			if unknown++; unknown == 1 {
 				example = line
@@ -170,15 +172,11 @@ func (t *Tokenizer) readMerges(md *gguf.Metadata, warn func(string)) error {
 	return nil
 }
 
-// mergeable tells whether a token may come out of ordinary text: a normal one, or a user-defined one that reads the same in the byte-level
-// alphabet.
-func (t *Tokenizer) mergeable(id int32) bool {
-	switch t.kinds[id] {
-	case names.TokenNormal:
-		return id != t.mask
-	case names.TokenUserDefined:
-		text := t.texts[id]
-		return id != t.mask && string(appendBytes(nil, text)) == text
-	}
-	return false
+// mergeable tells whether a token may come out of ordinary text. The mask token never does.
+func (t *Tokenizer) mergeable(id int32) bool { return id != t.mask && t.isPiece(id) }
+
+// isPiece tells whether a token is a piece of text: a normal one, or a user-defined one that reads the same in the byte-level alphabet.
+func (t *Tokenizer) isPiece(id int32) bool {
+	text := t.texts[id]
+	return t.kinds[id] == names.TokenNormal || t.kinds[id] == names.TokenUserDefined && string(appendBytes(nil, text)) == text
 }

@@ -112,7 +112,6 @@ func (e *call) eval(r *run) value {
 
 type filtered struct {
 	of        expression
-	name      string
 	filter    *builtin
 	arguments arguments
 }
@@ -121,7 +120,6 @@ func (e *filtered) eval(r *run) value { return e.filter.call(r, r.eval(e.of), e.
 
 type tested struct {
 	of        expression
-	name      string
 	test      *builtin
 	arguments arguments
 }

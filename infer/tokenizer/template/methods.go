@@ -3,6 +3,7 @@ package template
 import (
 	"strings"
 	"unicode"
+	"unicode/utf8"
 
 	"github.com/wrinklefree/wf/gguf/fault"
 )
@@ -93,7 +94,7 @@ func runeIndex(s string, at int) value {
 	if at < 0 {
 		return int64(-1)
 	}
-	return int64(len([]rune(s[:at])))
+	return int64(utf8.RuneCountInString(s[:at]))
 }
 
 // split cuts a text at a separator or, if that is missing or None, at whitespace, at most n times if n >= 0.

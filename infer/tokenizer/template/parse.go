@@ -385,7 +385,7 @@ func (p *parser) filters(e expression) expression {
 
 func (p *parser) filter(e expression) expression {
 	t := p.expectKind(name, "the name of a filter")
-	f := &filtered{of: e, name: t.text, filter: lookFilter(t.text, t.line)}
+	f := &filtered{of: e, filter: lookFilter(t.text, t.line)}
 	if p.take(operator, "(") {
 		f.arguments = p.arguments()
 	}
@@ -407,7 +407,7 @@ func lookFilter(name string, line int) *builtin {
 func (p *parser) test(e expression) expression {
 	negated := p.take(name, "not")
 	t := p.expectKind(name, "the name of a test")
-	tested := &tested{of: e, name: t.text, test: lookTest(t.text, t.line)}
+	tested := &tested{of: e, test: lookTest(t.text, t.line)}
 	switch next := p.peek(); {
 	case next.kind == operator && next.text == "(":
 		p.next()
