@@ -162,7 +162,7 @@ func (p *pass) attendPart(lo, hi int) {
 	for deal := lo; deal < hi; deal++ {
 		for item := deal; item < len(p.rows)*c.KVHeads; item += len(p.scores) {
 			r, kvHead := &p.rows[item/c.KVHeads], item%c.KVHeads
-			kv := r.segment.Cache.view(p.layer, kvHead, r.end)
+			kv := r.segment.Cache.view(p.layer, kvHead)
 			for at := item * group * d; at < (item+1)*group*d; at += d {
 				kernel.Attend(p.o.x[at:][:d], p.q[at:][:d], kv, r.end, p.scores[deal])
 			}

@@ -77,6 +77,7 @@ func (m *Model) admit(s *Segment) error {
 			return fmt.Errorf("infer: logits wanted of rows %v of %d; they must ascend", s.Logits, len(s.IDs))
 		}
 	}
+	s.Cache.own(s.Start, end)
 	s.Out = grow(s.Out, len(s.Logits)*m.config.Vocab)
 	s.Err = nil
 	return nil

@@ -91,10 +91,15 @@ func BenchmarkDenseMatMul(b *testing.B) {
 func BenchmarkAttend(b *testing.B) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	const n, d = 1024, 128
-	kv := KV{K: normals(rng, n*d), V: normals(rng, n*d), Stride: d}
-	kv16 := KV{K16: make([]uint16, n*d), V16: make([]uint16, n*d), Stride: d}
-	ToHalf(kv16.K16, kv.K)
-	ToHalf(kv16.V16, kv.V)
+	kv := KV{Page: 32, Stride: d}
+	kv16 := kv
+	for range n / kv.Page {
+		k, v, k16, v16 := normals(rng, kv.Page*d), normals(rng, kv.Page*d), make([]uint16, kv.Page*d), make([]uint16, kv.Page*d)
+		ToHalf(k16, k)
+		ToHalf(v16, v)
+		kv.K, kv.V = append(kv.K, k), append(kv.V, v)
+		kv16.K16, kv16.V16 = append(kv16.K16, k16), append(kv16.V16, v16)
+	}
 	o, q, scores := make([]float32, d), make([]float32, d), make([]float32, n)
 	eachKernelBench(b, func(b *testing.B) {
 		for typ, kv := range map[gguf.Type]KV{gguf.F32: kv, gguf.F16: kv16} {

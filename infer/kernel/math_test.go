@@ -203,29 +203,43 @@ func TestAttend(t *testing.T) {
 	rng := newRand(t)
 	for _, c := range [][3]int{{16, 1, 16}, {64, 17, 80}, {128, 100, 128}, {20, 33, 20}} {
 		d, n, stride := c[0], c[1], c[2]
-		kv, kv16 := KV{Stride: stride}, KV{Stride: stride}
-		for range (n-1)*stride + d {
-			kv.K, kv.V = append(kv.K, float32(rng.NormFloat64())), append(kv.V, float32(rng.NormFloat64()))
+		k, v := make([]float32, (n-1)*stride+d), make([]float32, (n-1)*stride+d)
+		for i := range k {
+			k[i], v[i] = float32(rng.NormFloat64()), float32(rng.NormFloat64())
 		}
-		kv16.K16, kv16.V16 = make([]uint16, len(kv.K)), make([]uint16, len(kv.V))
-		ToHalf(kv16.K16, kv.K)
-		ToHalf(kv16.V16, kv.V)
-		q, o := make([]float32, d), make([]float32, d)
+		k16, v16 := make([]uint16, len(k)), make([]uint16, len(v))
+		ToHalf(k16, k)
+		ToHalf(v16, v)
+		q := make([]float32, d)
 		for i := range q {
 			q[i] = float32(rng.NormFloat64())
 		}
-		for _, kv := range []KV{kv, kv16} {
-			kv.K, kv.V, kv.K16, kv.V16 = guarded(t, kv.K), guarded(t, kv.V), guarded(t, kv.K16), guarded(t, kv.V16)
+		attend := func(half bool, page int) []float32 {
+			kv := KV{Page: page, Stride: stride}
+			for lo := 0; lo < len(k); lo += page * stride {
+				hi := min(lo+page*stride, len(k))
+				if half {
+					kv.K16, kv.V16 = append(kv.K16, guarded(t, k16[lo:hi])), append(kv.V16, guarded(t, v16[lo:hi]))
+				} else {
+					kv.K, kv.V = append(kv.K, guarded(t, k[lo:hi])), append(kv.V, guarded(t, v[lo:hi]))
+				}
+			}
+			o := make([]float32, d)
 			Attend(o, q, kv, n, make([]float32, n))
+			return o
+		}
+		for _, half := range []bool{false, true} {
+			o := attend(half, n)
+			requireSame(t, "attention over pages of 32", attend(half, 32), o)
 			at := func(f []float32, h []uint16) func(j, i int) float64 {
 				return func(j, i int) float64 {
-					if h != nil {
+					if half {
 						return float64(fromF16(h[j*stride+i]))
 					}
 					return float64(f[j*stride+i])
 				}
 			}
-			for i, want := range attend64(q, at(kv.K, kv.K16), at(kv.V, kv.V16), n) {
+			for i, want := range attend64(q, at(k, k16), at(v, v16), n) {
 				if !(math.Abs(float64(o[i])-want) <= 3e-6) {
 					t.Errorf("%v: o[%d] = %g, want %g", c, i, o[i], want)
 				}
@@ -234,7 +248,7 @@ func TestAttend(t *testing.T) {
 	}
 	nan := float32(math.NaN())
 	o := []float32{0, 0}
-	Attend(o, []float32{1, 1}, KV{K: []float32{1, 1, nan, 1}, V: []float32{1, 2, 3, 4}, Stride: 2}, 2, make([]float32, 2))
+	Attend(o, []float32{1, 1}, KV{K: [][]float32{{1, 1, nan, 1}}, V: [][]float32{{1, 2, 3, 4}}, Page: 2, Stride: 2}, 2, make([]float32, 2))
 	if o[0] == o[0] {
 		t.Error("a NaN key is lost")
 	}

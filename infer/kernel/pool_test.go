@@ -82,6 +82,7 @@ func TestNoAllocation(t *testing.T) {
 	dense := denses(t, floats(rng, rows*cols), rows, cols)
 	scores, k := make([]float32, 20), floats(rng, 20*cols)
 	f := func(lo, hi int) {}
+	kv := KV{K: [][]float32{k}, V: [][]float32{k}, Page: 20, Stride: cols}
 	if got := testing.AllocsPerRun(50, func() {
 		p.Run(100, 1, f)
 		if a.Quantize(x, n, cols) != nil {
@@ -93,7 +94,7 @@ func TestNoAllocation(t *testing.T) {
 			d.MatMul(y[:rows], x[:cols], 1, nil, p)
 		}
 		RMSNorm(y[:cols], x[:cols], x[cols:][:cols], 1e-5)
-		Attend(y[:cols], x[:cols], KV{K: k, V: k, Stride: cols}, 20, scores)
+		Attend(y[:cols], x[:cols], kv, 20, scores)
 		ArgMaxConfidence(x, 3)
 	}); got != 0 {
 		t.Errorf("%v allocations a step", got)
@@ -141,13 +142,15 @@ func TestThreadsAgree(t *testing.T) {
 				}
 			}
 			o := make([]float32, n*d)
+			kv := KV{K: [][]float32{k}, V: [][]float32{v}, Page: positions, Stride: d}
+			kv16 := KV{K16: [][]uint16{k16}, V16: [][]uint16{k16}, Page: positions, Stride: d}
 			p.Run(n, 1, func(lo, hi int) {
 				for i := lo; i < hi; i++ {
-					Attend(o[i*d:][:d], q[i*d:][:d], KV{K: k, V: v, Stride: d}, positions-i, make([]float32, positions))
+					Attend(o[i*d:][:d], q[i*d:][:d], kv, positions-i, make([]float32, positions))
 				}
 			})
 			out = append(out, o...)
-			Attend(o[:d], q[:d], KV{K16: k16, V16: k16, Stride: d}, positions, make([]float32, positions))
+			Attend(o[:d], q[:d], kv16, positions, make([]float32, positions))
 			out = append(out, o[:d]...)
 			_, confidence, _ := ArgMaxConfidence(k, 7)
 			return append(out, confidence)
