@@ -30,6 +30,12 @@ func (m *modelFlags) bind(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringVarP(&m.path, "model", "m", "", "GGUF `file` (without it: the small model that wf carries)")
 	f.IntVarP(&m.threads, "threads", "t", 0, "threads to compute with (0: as many as the processor quota allows)")
+	m.bindLoading(cmd)
+}
+
+// bindLoading binds all but file and threads, of which wf bench takes several.
+func (m *modelFlags) bindLoading(cmd *cobra.Command) {
+	f := cmd.Flags()
 	m.cacheType.allow = []gguf.Type{gguf.F32, gguf.F16}
 	f.Var(&m.cacheType, "cache-type", "type of keys and values: f32 or f16 (f32)")
 	f.Var(&m.mask, "mask-token-id", "mask token id, or none to treat the model as autoregressive (the file's)")
@@ -43,12 +49,30 @@ func (m *modelFlags) bind(cmd *cobra.Command) {
 // session is a loaded model with its tokenizer.
 type session struct {
 	name      string
+	file      *gguf.File
 	model     *infer.Model
 	tokenizer *tokenizer.Tokenizer
 }
 
 // load maps the file (or the embedded model), checks it and builds the tokenizer.
 func (m *modelFlags) load(env *environment) (*session, error) {
+	name, open := tiny.Name, func() (*gguf.File, error) { return gguf.Parse(tiny.Model) }
+	if m.path != "" {
+		name, open = strings.TrimSuffix(filepath.Base(m.path), ".gguf"), func() (*gguf.File, error) { return gguf.Map(m.path) }
+	}
+	file, err := open()
+	if err != nil {
+		return nil, m.named(err)
+	}
+	s, err := m.loadFile(env, name, file)
+	if err != nil {
+		return nil, m.named(err)
+	}
+	return s, nil
+}
+
+// loadFile does the same with a file that is in reach already; the session owns it from then on.
+func (m *modelFlags) loadFile(env *environment, name string, file *gguf.File) (*session, error) {
 	o := infer.Options{
 		Threads: m.threads, I2SLayout: m.layout, HiddenActivation: m.hidden, MaskToken: m.mask.id, NoMask: m.mask.none, Dialect: m.dialect,
 		BlockSize: m.block, SubBlockSize: m.subBlock, Warn: env.warn,
@@ -56,23 +80,13 @@ func (m *modelFlags) load(env *environment) (*session, error) {
 	if m.cacheType.given {
 		o.CacheType = m.cacheType.value
 	}
-	s := &session{name: tiny.Name}
-	var err error
-	if m.path == "" {
-		var file *gguf.File
-		if file, err = gguf.Parse(tiny.Model); err == nil {
-			s.model, err = infer.LoadFile(file, o)
-		}
-	} else {
-		s.name = strings.TrimSuffix(filepath.Base(m.path), ".gguf")
-		s.model, err = infer.Load(m.path, o)
-	}
+	model, err := infer.LoadFile(file, o)
 	if err != nil {
-		return nil, m.named(err)
+		return nil, errors.Join(err, file.Close())
 	}
-	s.tokenizer, err = tokenizer.New(s.model.Metadata(), s.model.Config().Vocab, env.warn)
-	if err != nil {
-		return nil, errors.Join(m.named(err), s.model.Close())
+	s := &session{name: name, file: file, model: model}
+	if s.tokenizer, err = tokenizer.New(model.Metadata(), model.Config().Vocab, env.warn); err != nil {
+		return nil, errors.Join(err, s.close())
 	}
 	return s, nil
 }
@@ -101,7 +115,7 @@ func inFile(path string, err error) error {
 	return errors.Join(named...)
 }
 
-func (s *session) close() error { return s.model.Close() }
+func (s *session) close() error { return errors.Join(s.model.Close(), s.file.Close()) }
 
 // inputs lists the files that a command reads, which its output must not replace.
 func (m *modelFlags) inputs() []string {
