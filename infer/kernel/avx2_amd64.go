@@ -174,3 +174,9 @@ func expAVX2(l *lanes, e, x []float32, scale, max float32) {
 	}
 	expGeneric(l, e[n:], x[n:], scale, max)
 }
+
+//go:noescape
+func peakMaddubs(turns int)
+
+//go:noescape
+func peakFMA(turns int)

@@ -33,6 +33,8 @@ type kernel struct {
 
 	// exp writes e[i] = Exp(x[i]*scale - max) and adds it to lane i%16. e may be x.
 	exp func(l *lanes, e, x []float32, scale, max float32)
+
+	peaks []peakLoop // of the instructions that it adds to the rows below it
 }
 
 var generic = kernel{
@@ -54,6 +56,22 @@ func firstSupported(kernels []kernel) kernel {
 		}
 	}
 	panic("kernel: generic is always supported")
+}
+
+// Features names what this processor has of the features that rows of the table ask for.
+func Features() []string {
+	var names []string
+	for _, f := range features {
+		if f.has {
+			names = append(names, f.name)
+		}
+	}
+	return names
+}
+
+type feature struct {
+	name string
+	has  bool
 }
 
 // Name returns the name of the implementation in use: generic or avx2.

@@ -2,4 +2,6 @@
 
 package kernel
 
+var features []feature
+
 var kernels = []kernel{generic}

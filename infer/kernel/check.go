@@ -1,0 +1,160 @@
+package kernel
+
+import (
+	"fmt"
+	"math"
+)
+
+// CheckResult is the verdict on one function of one row of the table.
+type CheckResult struct {
+	Kernel, Function string
+	Err              error // nil: the same bits as generic
+}
+
+// Check runs every kernel that this processor supports on fixed data and compares it with generic, bit for bit.
+func Check() []CheckResult {
+	var results []CheckResult
+	d := newCheckData()
+	for i := range kernels {
+		if k := &kernels[i]; k.supported {
+			for _, c := range checks {
+				results = append(results, CheckResult{k.name, c.function, compare(c.run(k, d), c.run(&generic, d))})
+			}
+		}
+	}
+	return results
+}
+
+func compare(got, want []float32) error {
+	for i, v := range want {
+		if g := math.Float32bits(got[i]); g != math.Float32bits(v) && (v == v || got[i] == got[i]) { // any NaN is as good as another
+			return fmt.Errorf("kernel: number %d is %#08x, and generic's is %#08x", i, g, math.Float32bits(v))
+		}
+	}
+	return nil
+}
+
+// checkData is the same on every machine.
+type checkData struct {
+	floats  []float32
+	halves  []uint16 // finite
+	int8s   []int8   // -127 to 127
+	weights []byte   // Q8_0 blocks
+	panel   []byte   // codes 0 to 2
+}
+
+// Odd sizes, so that loops end in the middle of a vector.
+const (
+	checkCols   = 333
+	checkRows   = 7
+	checkBlocks = 21
+)
+
+func newCheckData() *checkData {
+	d := &checkData{}
+	state := uint64(1)
+	next := func() uint32 { // Knuth's MMIX generator; the low bits are poor
+		state = state*6364136223846793005 + 1442695040888963407
+		return uint32(state >> 32)
+	}
+	for range checkRows * checkCols {
+		v := next()
+		d.floats = append(d.floats, float32(int32(v))/(1<<28))
+		d.halves = append(d.halves, uint16(v)&^0x4000)
+		d.int8s = append(d.int8s, max(int8(v>>8), -127))
+	}
+	for range checkRows * checkBlocks {
+		d.weights = append(d.weights, byte(next()>>24), 0x20)
+		for range q8Weights {
+			d.weights = append(d.weights, byte(next()>>24))
+		}
+	}
+	for range checkBlocks * panelBytes {
+		v := next()
+		d.panel = append(d.panel, byte((v>>8)%3|(v>>12)%3<<2|(v>>16)%3<<4|(v>>20)%3<<6))
+	}
+	return d
+}
+
+type checkOf struct {
+	function string // the field of kernel
+	run      func(k *kernel, d *checkData) []float32
+}
+
+// checks holds a run for each function of kernel; it returns all that the function computes.
+var checks = []checkOf{
+	{"ternary", func(k *kernel, d *checkData) []float32 {
+		sums := make([]int32, checkRows*panelRows)
+		k.ternary(sums, d.panel, d.int8s, panelCols*checkBlocks-3)
+		return numbers(sums)
+	}},
+	{"finish", func(k *kernel, d *checkData) []float32 {
+		y, sums := make([]float32, panelRows), make([]int32, panelRows)
+		for i := range sums {
+			sums[i] = int32(d.int8s[i]) << 8
+		}
+		k.finish(y, sums, -12345, 0.7, 1.3)
+		return y
+	}},
+	{"quantize", func(k *kernel, d *checkData) []float32 {
+		q := make([]int8, checkCols)
+		a, sum, _ := k.quantize(q, d.floats[:checkCols])
+		return append(numbers(q), a, float32(sum))
+	}},
+	{"dotF32", func(k *kernel, d *checkData) []float32 {
+		y := make([]float32, checkRows)
+		k.dotF32(y, d.floats[:checkCols], d.floats, checkCols)
+		return y
+	}},
+	{"dotF16", func(k *kernel, d *checkData) []float32 {
+		y := make([]float32, checkRows)
+		k.dotF16(y, d.floats[:checkCols], d.halves, checkCols)
+		return y
+	}},
+	{"dotBF16", func(k *kernel, d *checkData) []float32 {
+		y := make([]float32, checkRows)
+		k.dotBF16(y, d.floats[:checkCols], d.halves, checkCols)
+		return y
+	}},
+	{"squares", func(k *kernel, d *checkData) []float32 { return []float32{k.squares(d.floats)} }},
+	{"dotQ8", func(k *kernel, d *checkData) []float32 {
+		y := make([]float32, checkRows)
+		k.dotQ8(y, d.int8s[:checkBlocks*q8Weights], d.floats[:checkBlocks], d.weights)
+		return y
+	}},
+	{"decodeF16", func(k *kernel, d *checkData) []float32 {
+		y := make([]float32, checkCols)
+		k.decodeF16(y, d.halves[:checkCols])
+		return y
+	}},
+	{"decodeBF16", func(k *kernel, d *checkData) []float32 {
+		y := make([]float32, checkCols)
+		k.decodeBF16(y, d.halves[:checkCols])
+		return y
+	}},
+	{"mixF32", func(k *kernel, d *checkData) []float32 {
+		o := make([]float32, checkCols)
+		k.mixF32(o, d.floats[:checkRows], d.floats, checkCols)
+		return o
+	}},
+	{"mixF16", func(k *kernel, d *checkData) []float32 {
+		o := make([]float32, checkCols)
+		k.mixF16(o, d.floats[:checkRows], d.halves, checkCols)
+		return o
+	}},
+	{"exp", func(k *kernel, d *checkData) []float32 {
+		var l lanes
+		e := make([]float32, checkCols)
+		k.exp(&l, e, d.floats[:checkCols], 3, 5)
+		return append(e, l[:]...)
+	}},
+}
+
+// numbers writes whole numbers below 2^24 as float32.
+func numbers[T int8 | int32](x []T) []float32 {
+	y := make([]float32, len(x))
+	for i, v := range x {
+		y[i] = float32(v)
+	}
+	return y
+}

@@ -1,0 +1,65 @@
+//go:build !purego
+
+#include "textflag.h"
+
+#define MADDUBS(ACC, TEMP) \
+	VPMADDUBSW Y0, Y1, TEMP; \
+	VPADDW TEMP, ACC, ACC
+
+// func peakMaddubs(turns int)
+//	256 multiply-adds a turn: 8 times VPMADDUBSW and VPADDW, as in the ternary product, into 8 sums
+TEXT ·peakMaddubs(SB), NOSPLIT, $0-8
+	MOVQ turns+0(FP), CX
+	VPXOR Y0, Y0, Y0
+	VPXOR Y1, Y1, Y1
+
+loop:
+	MADDUBS(Y8, Y2)
+	MADDUBS(Y9, Y3)
+	MADDUBS(Y10, Y4)
+	MADDUBS(Y11, Y5)
+	MADDUBS(Y12, Y2)
+	MADDUBS(Y13, Y3)
+	MADDUBS(Y14, Y4)
+	MADDUBS(Y15, Y5)
+	DECQ CX
+	JNZ loop
+	VZEROUPPER
+	RET
+
+// func peakFMA(turns int)
+//	96 multiply-adds a turn: 12 times VFMADD231PS, more than its latency times its rate
+TEXT ·peakFMA(SB), NOSPLIT, $0-8
+	MOVQ turns+0(FP), CX
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	VXORPS Y8, Y8, Y8
+	VXORPS Y9, Y9, Y9
+	VXORPS Y10, Y10, Y10
+	VXORPS Y11, Y11, Y11
+	VXORPS Y12, Y12, Y12
+	VXORPS Y13, Y13, Y13
+	VXORPS Y14, Y14, Y14
+	VXORPS Y15, Y15, Y15
+
+loop:
+	VFMADD231PS Y0, Y1, Y4
+	VFMADD231PS Y0, Y1, Y5
+	VFMADD231PS Y0, Y1, Y6
+	VFMADD231PS Y0, Y1, Y7
+	VFMADD231PS Y0, Y1, Y8
+	VFMADD231PS Y0, Y1, Y9
+	VFMADD231PS Y0, Y1, Y10
+	VFMADD231PS Y0, Y1, Y11
+	VFMADD231PS Y0, Y1, Y12
+	VFMADD231PS Y0, Y1, Y13
+	VFMADD231PS Y0, Y1, Y14
+	VFMADD231PS Y0, Y1, Y15
+	DECQ CX
+	JNZ loop
+	VZEROUPPER
+	RET
