@@ -62,7 +62,13 @@ const (
 	torchFormat       = "pytorch"
 )
 
-// Open opens a folder or one file.
+// Open opens one file, or the weights in a folder: model.safetensors, model.safetensors.index.json, pytorch_model.bin,
+// pytorch_model.bin.index.json, checkpoint.pt, or else its only .safetensors, .bin, .pt, .pth or .ckpt file. The content decides the format, not the
+// name. Headers are read and checked completely, weights not at all.
+//
+// Codes: those of disk.Open; CKPT_NOT_FOUND, CKPT_AMBIGUOUS, CKPT_NO_TENSORS, NOT_WEIGHTS; ST_* for a safetensors header; INDEX_* for an
+// index; ZIP_*, PICKLE_* and TENSOR_BAD_GEOMETRY for a PyTorch file; CKPT_LEGACY, CKPT_TORCHSCRIPT and CKPT_BIG_ENDIAN for one that is
+// sound but not supported.
 func Open(path string) (*Checkpoint, error) {
 	c := &Checkpoint{Dir: path}
 	info, err := os.Stat(path)
@@ -95,13 +101,15 @@ func (c *Checkpoint) open(path string) error {
 	}
 	c.Tensors = tensors
 	c.rename()
-	slices.SortFunc(c.Tensors, func(a, b *Tensor) int { return strings.Compare(a.Name, b.Name) })
+	slices.SortFunc(c.Tensors, byName)
 	slices.SortFunc(c.Sources, func(a, b Source) int { return strings.Compare(a.Name, b.Name) })
 	if len(c.Tensors) == 0 {
 		return f.fail("CKPT_NO_TENSORS", "the checkpoint holds no tensors; name the file that holds the weights")
 	}
 	return nil
 }
+
+func byName(a, b *Tensor) int { return strings.Compare(a.Name, b.Name) }
 
 // add opens a file and counts it among the sources.
 func (c *Checkpoint) add(path string) (*file, error) {

@@ -27,7 +27,7 @@
 //	ROOT/byteorder    "little"; absent in older files
 //
 // Source: torch/serialization.py, caffe2/serialize/inline_container.cc. A pickle is a program, and Python runs whatever it names. Here it runs on
-// a machine that knows 35 instructions and a list of names (opcodes, globals) and can make nothing but maps of tensor descriptions: there is no
+// a machine that knows 33 instructions and a list of names (opcodes, globals) and can make nothing but maps of tensor descriptions: there is no
 // instruction that calls, imports or looks anything up. Storages of the optimizer are never opened.
 //
 // # Checksums

@@ -83,6 +83,7 @@ func FuzzPickle(f *testing.F) {
 func FuzzZip(f *testing.F) {
 	f.Add(pt(weight(6, 0, []int64{2, 3}, []int64{3, 1}), counting(24)))
 	f.Add(zipOf(item{name: "a/data.pkl", data: []byte(weight(6, 0, []int64{6}, []int64{1})), plain: true}, item{name: "a/data/0", data: counting(24), plain: true, sum: 1}))
+	f.Add(zipOf(item{name: "a/data.pkl", data: []byte(weight(1, 0, []int64{0}, []int64{1}))}, item{name: "a/data/0", data: counting(4)}, item{name: "a/data/1"}))
 	f.Add(zipOf())
 	path := filepath.Join(f.TempDir(), "x.pt")
 	f.Fuzz(func(t *testing.T, data []byte) {

@@ -124,6 +124,14 @@ func TestIndexConsistency(t *testing.T) {
 			t.Errorf("%q %q", c.Notices, data)
 		}
 	})
+	t.Run("a total_size that is no integer is ignored", func(t *testing.T) {
+		for _, total := range []string{`"3"`, `3.5e0`, `[3]`, `{"a":3}`, `null`} {
+			index := strings.Replace(indexOf(3, "a", shard1), `"total_size":3`, `"total_size":`+total, 1)
+			if c, _ := accepted(t, folder(t, map[string]string{indexName: index, shard1: bytesOf("a")})); len(c.Notices) > 0 {
+				t.Errorf("%s: %q", total, c.Notices)
+			}
+		}
+	})
 	t.Run("R65 many problems are counted", func(t *testing.T) {
 		var pairs []string
 		for i := range maxProblems + 5 {

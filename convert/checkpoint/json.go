@@ -240,13 +240,9 @@ func (s *scanner) word() string {
 // integer reads a value that should be an exact integer of 0..2^64-1; 1.0, 1e3 and -0 are not. If it is none, ok is false and found
 // describes it.
 func (s *scanner) integer() (n uint64, ok bool, found string) {
-	switch s.next() {
-	case '"':
-		return 0, false, "a string"
-	case '{':
-		return 0, false, "an object"
-	case '[':
-		return 0, false, "an array"
+	if name := map[byte]string{'"': "a string", '{': "an object", '[': "an array"}[s.next()]; name != "" {
+		s.skip(0)
+		return 0, false, name
 	}
 	word := s.word()
 	n, err := strconv.ParseUint(word, 10, 64)

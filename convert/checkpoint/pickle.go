@@ -37,8 +37,8 @@ type (
 	}
 )
 
-// spread counts the values that a container would unfold to. Memo references make a small file unfold to anything ("billion laughs"); no
-// code here unfolds one, and this keeps it harmless for code to come.
+// spread counts the values that a container would unfold to. Memo references let a small file unfold to anything ("billion laughs"), and who
+// walks maps in maps, as holdsTensors does, meets all of it.
 type spread struct{ n int }
 
 func (s spread) values() int { return s.n + 1 }
@@ -47,7 +47,7 @@ func (s spread) values() int { return s.n + 1 }
 const (
 	maxPickle = 64 << 20 // bytes; a tensor takes 120
 	maxStack  = 1 << 16
-	maxSpread = 1 << 24
+	maxSpread = 1 << 22
 	maxLine   = 256 // of a global's module or name
 	maxLong   = 32  // bytes of an integer: enough for the state of any random generator
 )

@@ -152,7 +152,7 @@ func scanTensor(s *scanner, name string) header {
 	case known && (size%8 != 0 || size/8 != bytes):
 		fail("ST_SIZE_MISMATCH", "shape %s of %s needs %d bits, but data_offsets %d hold %d bytes", brief(h.Shape), dtype, size, offsets, bytes)
 	case err != nil:
-		fail("ST_UNSUPPORTED_DTYPE", "dtype %s is not supported, wanted one of %s; save the tensor as BF16", fault.Quote(dtype), supported())
+		fail("ST_UNSUPPORTED_DTYPE", "dtype %s is not supported, wanted %s", fault.Quote(dtype[:min(len(dtype), 16)]), supported())
 	}
 	h.elements = elements
 	return h

@@ -125,6 +125,7 @@ func TestSafetensorsRefused(t *testing.T) {
 		{"R62 C64", "ST_UNSUPPORTED_DTYPE", st(`{"w":{"dtype":"C64","shape":[1],"data_offsets":[0,8]}}`, counting(8)...)},
 		{"R62 F4", "ST_UNSUPPORTED_DTYPE", st(`{"w":{"dtype":"F4","shape":[8],"data_offsets":[0,4]}}`, four...)},
 		{"R62 hostile dtype", "ST_UNSUPPORTED_DTYPE", st(one("F32", `\u001b[31m`+strings.Repeat("F", 1000)), four...)},
+		{"R62 hostile dtype and name", "ST_UNSUPPORTED_DTYPE", st(`{"`+strings.Repeat("n", 1000)+`":{"dtype":"`+strings.Repeat("F", 1000)+`","shape":[],"data_offsets":[0,4]}}`, four...)},
 
 		{"no tensors", "CKPT_NO_TENSORS", st("{}")},
 	} {

@@ -25,6 +25,11 @@ func (s Source) Scan(w io.Writer) (notices []string, err error) {
 	if s.file.archive != nil {
 		entries = s.file.archive.entries
 	}
+	buf := make([]byte, 1<<20)
+	copyTo := func(w io.Writer, from, to int64) error {
+		_, err := io.CopyBuffer(w, io.NewSectionReader(s.file, from, to-from), buf)
+		return err
+	}
 	var wrong []string
 	off := int64(0)
 	for i := range entries {
@@ -36,19 +41,19 @@ func (s Source) Scan(w io.Writer) (notices []string, err error) {
 		if err != nil {
 			return nil, err
 		}
-		sum := crc32.NewIEEE()
-		if err := s.copy(w, off, start); err != nil {
+		if err := copyTo(w, off, start); err != nil {
 			return nil, err
 		}
-		off = start + int64(e.size)
-		if err := s.copy(io.MultiWriter(w, sum), start, off); err != nil {
+		sum := crc32.NewIEEE()
+		off = start + int64(e.size) // inside the file, as data has checked
+		if err := copyTo(io.MultiWriter(w, sum), start, off); err != nil {
 			return nil, err
 		}
 		if sum.Sum32() != e.crc {
 			wrong = append(wrong, e.name)
 		}
 	}
-	if err := s.copy(w, off, s.Size); err != nil {
+	if err := copyTo(w, off, s.Size); err != nil {
 		return nil, err
 	}
 	if len(wrong) > 0 {
@@ -56,12 +61,6 @@ func (s Source) Scan(w io.Writer) (notices []string, err error) {
 			s.file.label, len(wrong), len(entries), fault.Quote(wrong[0])))
 	}
 	return notices, nil
-}
-
-// copy writes bytes from..to of the file to w.
-func (s Source) copy(w io.Writer, from, to int64) error {
-	_, err := io.CopyBuffer(struct{ io.Writer }{w}, struct{ io.Reader }{io.NewSectionReader(s.file, from, to-from)}, make([]byte, min(1<<20, to-from)))
-	return err
 }
 
 // Changed returns a FILE_CHANGED error if a file is not what it was when it was opened.

@@ -283,7 +283,10 @@ func TestZip(t *testing.T) {
 		for i := range maxEntries - 2 {
 			items = append(items, item{name: fmt.Sprint("x/", i), plain: true})
 		}
-		accepted(t, write(t, "x.pt", zipOf(items...)))
+		c, _ := accepted(t, write(t, "x.pt", zipOf(items...)))
+		if notices, err := c.Sources[0].Scan(io.Discard); err != nil || len(notices) > 0 {
+			t.Errorf("%q, %v", notices, err)
+		}
 	})
 	t.Run("a folder entry, sizes in front, a comment", func(t *testing.T) {
 		file := zipOf(item{name: "a/", plain: true}, with(data, func(e *item) { e.plain = true }), with(store, func(e *item) { e.plain = true }))
