@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 
 	"github.com/wrinklefree/wf/convert/checkpoint"
+	"github.com/wrinklefree/wf/gguf"
 	"github.com/wrinklefree/wf/gguf/fault"
 	"github.com/wrinklefree/wf/gguf/names"
 	"github.com/wrinklefree/wf/quant"
@@ -90,7 +91,6 @@ func (l *looker) lookFloats(ctx context.Context, t *checkpoint.Tensor, p *piece,
 		largest    = isAuto(l.o.Type)
 		ternary    quant.Detector
 		mean       quant.AbsMean
-		finite     quant.Range // of F32: a NaN would make the mean one
 		zeros      uint64
 	)
 	v.Constant, v.Ternary = true, projection
@@ -122,11 +122,6 @@ func (l *looker) lookFloats(ctx context.Context, t *checkpoint.Tensor, p *piece,
 				}
 			}
 		}
-		if master || v.Ternary {
-			if err := finite.Add(x); err != nil {
-				return fmt.Errorf("tensor %s: %w", fault.Quote(t.Name), err)
-			}
-		}
 		if master {
 			mean.Add(x)
 		}
@@ -140,7 +135,9 @@ func (l *looker) lookFloats(ctx context.Context, t *checkpoint.Tensor, p *piece,
 		done += n
 	}
 	if master {
-		v.Mean = mean.Scale()
+		if v.Mean = mean.Scale(); !(v.Mean <= math.MaxFloat32) {
+			return notFinite(t, from, total, s)
+		}
 	}
 	if v.Ternary {
 		v.Density = float64(total-zeros) / float64(total)
@@ -148,6 +145,21 @@ func (l *looker) lookFloats(ctx context.Context, t *checkpoint.Tensor, p *piece,
 		v.Residual = ternary.Residual()
 	}
 	return nil
+}
+
+// notFinite names the weight that makes a mean infinite or NaN.
+func notFinite(t *checkpoint.Tensor, from, total uint64, s *scratch) error {
+	finite := quant.Range{Type: gguf.F32}
+	for done := uint64(0); done < total; done += chunk {
+		x, err := s.floats(t, from+done, min(chunk, total-done))
+		if err == nil {
+			err = finite.Add(x)
+		}
+		if err != nil {
+			return fmt.Errorf("tensor %s: %w", fault.Quote(t.Name), err)
+		}
+	}
+	return fault.New("RANGE_LOSS", "tensor %s: the mean of its weights is beyond float32", fault.Quote(t.Name))
 }
 
 func lookPacked(ctx context.Context, t *checkpoint.Tensor, p *piece, s *scratch, v *Values) error {

@@ -2,8 +2,10 @@ package convert
 
 import (
 	"context"
+	"encoding/binary"
 	"fmt"
 	"io"
+	"slices"
 	"sync/atomic"
 
 	"github.com/wrinklefree/wf/convert/checkpoint"
@@ -11,6 +13,8 @@ import (
 	"github.com/wrinklefree/wf/gguf/fault"
 	"github.com/wrinklefree/wf/quant"
 )
+
+var le = binary.LittleEndian
 
 // fill writes the tensor's bytes to w, chunk by chunk of whole rows, computed on several goroutines. lost counts values that became 0.
 func (t *TensorPlan) fill(ctx context.Context, source *checkpoint.Tensor, threads int, lost *atomic.Uint64, w io.Writer) error {
@@ -90,20 +94,21 @@ func (t *TensorPlan) pack(dst []byte, s *scratch, trits []int8) []byte {
 	case gguf.TQ2_0:
 		return quant.PackTQ2(dst, trits, t.Scale)
 	}
-	value := [3]float32{-t.Scale, 0, t.Scale}
-	if t.Type.BlockSize() == 1 { // three patterns of bytes, looked up
-		var pattern [3][]byte
-		for i := range value {
-			pattern[i] = quant.Encode(nil, t.Type, value[i:i+1])
-		}
-		for _, c := range trits {
-			dst = append(dst, pattern[c+1]...)
+	values := [3]float32{-t.Scale, 0, t.Scale}
+	if t.Type.BlockBytes() == 2 { // F16 and BF16: one of three patterns, most of what a BitNet file holds
+		codes := quant.Encode(nil, t.Type, values[:])
+		pattern := [3]uint16{le.Uint16(codes), le.Uint16(codes[2:]), le.Uint16(codes[4:])}
+		start, n := len(dst), 2*len(trits)
+		dst = slices.Grow(dst, n)[:start+n]
+		out := dst[start:]
+		for i, c := range trits {
+			le.PutUint16(out[2*i:], pattern[c+1])
 		}
 		return dst
 	}
 	x := sized(&s.x, len(trits))
 	for i, c := range trits {
-		x[i] = value[c+1]
+		x[i] = values[c+1]
 	}
 	return quant.Encode(dst, t.Type, x)
 }
