@@ -85,8 +85,13 @@ func TestEncodeOptions(t *testing.T) {
 	}
 }
 
+type token struct {
+	text string
+	kind int32
+}
+
 // small is a tokenizer of the 256 bytes as ids 0 to 255, the tokens that follow, and merges.
-func small(t testing.TB, pre string, merges []string, tokens ...gguf.KV) *Tokenizer {
+func small(t testing.TB, pre string, merges []string, tokens ...token) *Tokenizer {
 	t.Helper()
 	var texts []string
 	var types []int32
@@ -94,10 +99,11 @@ func small(t testing.TB, pre string, merges []string, tokens ...gguf.KV) *Tokeni
 		texts, types = append(texts, string(letterOf[b])), append(types, names.TokenNormal)
 	}
 	for _, token := range tokens {
-		texts, types = append(texts, token.Key), append(types, int32(token.Value.(int)))
+		texts, types = append(texts, token.text), append(types, token.kind)
 	}
 	md := changed(&gguf.Metadata{}, []any{
-		names.TokenizerModel, "gpt2", names.TokenizerPre, pre, names.Tokens, texts, names.TokenType, types, names.Merges, merges, names.EOS, uint32(0), names.Version, "test",
+		names.TokenizerModel, "gpt2", names.TokenizerPre, pre, names.Tokens, texts, names.TokenType, types, names.Merges, merges,
+		names.EOS, uint32(0), names.Version, "test",
 	})
 	tok, err := New(md, len(texts), noWarning(t))
 	if err != nil {
@@ -107,7 +113,7 @@ func small(t testing.TB, pre string, merges []string, tokens ...gguf.KV) *Tokeni
 }
 
 func TestMerging(t *testing.T) {
-	abc := []gguf.KV{{Key: "ab", Value: 1}, {Key: "bc", Value: 1}, {Key: "abc", Value: 1}, {Key: "aa", Value: 1}, {Key: "abab", Value: 1}} // 256 ...
+	abc := []token{{"ab", 1}, {"bc", 1}, {"abc", 1}, {"aa", 1}, {"abab", 1}} // ids 256 ...
 	for _, c := range []struct {
 		name, pre string
 		merges    []string
@@ -129,7 +135,7 @@ func TestMerging(t *testing.T) {
 
 func TestAddedTokens(t *testing.T) {
 	tok := small(t, "llama-bpe", []string{"x y", "é é"},
-		gguf.KV{Key: "<e>", Value: 4}, gguf.KV{Key: "<e><f>", Value: 4}, gguf.KV{Key: "xy", Value: 3}, gguf.KV{Key: "  ", Value: 4}, gguf.KV{Key: "éé", Value: 4}, gguf.KV{Key: "<c>", Value: 3})
+		token{"<e>", 4}, token{"<e><f>", 4}, token{"xy", 3}, token{"  ", 4}, token{"éé", 4}, token{"<c>", 3})
 	const e, ef, xy, spaces, accents, c = 256, 257, 258, 259, 260, 261
 	for _, test := range []struct {
 		text    string
@@ -157,7 +163,7 @@ func TestAddedTokens(t *testing.T) {
 }
 
 func TestDecode(t *testing.T) {
-	tok := small(t, "gpt-2", nil, gguf.KV{Key: "<u>", Value: 2}, gguf.KV{Key: "<c>", Value: 3}, gguf.KV{Key: "<d>", Value: 4}, gguf.KV{Key: "[PAD]", Value: 5}, gguf.KV{Key: "Ġ中", Value: 1})
+	tok := small(t, "gpt-2", nil, token{"<u>", 2}, token{"<c>", 3}, token{"<d>", 4}, token{"[PAD]", 5}, token{"Ġ中", 1})
 	ids := []int32{'h', 256, 257, 258, 259, 260, -1, 261, 0x7fffffff}
 	if got, want := tok.Decode(ids, false), "h<d> 中"; got != want {
 		t.Errorf("got %q, want %q", got, want)
@@ -209,7 +215,8 @@ func TestSpecialIDsOfOtherTypes(t *testing.T) {
 	types := slices.Clone(value[[]int32](t, tinyMetadata(t), names.TokenType))
 	types[1], types[3] = names.TokenUserDefined, names.TokenNormal
 	tok := tinyTokenizer(t, names.TokenType, types)
-	if ids := tok.Encode("<|im_end|><|endoftext|>", EncodeOptions{}); slices.Contains(ids, 3) || slices.Contains(ids, 1) || !tok.IsControl(3) || !tok.IsControl(1) {
+	ids := tok.Encode("<|im_end|><|endoftext|>", EncodeOptions{})
+	if slices.Contains(ids, 3) || slices.Contains(ids, 1) || !tok.IsControl(3) || !tok.IsControl(1) {
 		t.Errorf("got %d", ids)
 	}
 }
@@ -230,7 +237,8 @@ func TestMissingPre(t *testing.T) {
 	for arch, want := range map[string]string{names.BitNetB158: "llama-bpe", names.BitNet25: "llama-bpe", names.Llama: "default"} {
 		var warnings []string
 		md := changed(tinyMetadata(t), []any{names.TokenizerPre, nil, names.Architecture, arch})
-		if _, err := New(md, 1024, func(text string) { warnings = append(warnings, text) }); err != nil || len(warnings) != 1 || !strings.HasSuffix(warnings[0], want) {
+		_, err := New(md, 1024, func(text string) { warnings = append(warnings, text) })
+		if err != nil || len(warnings) != 1 || !strings.HasSuffix(warnings[0], want) {
 			t.Errorf("%s: %v, %q", arch, err, warnings)
 		}
 	}
@@ -238,8 +246,11 @@ func TestMissingPre(t *testing.T) {
 
 // What a stream gives is what Decode gives, and never half a character.
 func TestStream(t *testing.T) {
-	tok := small(t, "gpt-2", nil, gguf.KV{Key: "<c>", Value: 3})
-	for _, text := range []string{"", "plain", "é日本🙂👩‍👩‍👧!", "a\xffb", "\xf0\x9f\x99", "\xe2\x82", "\xf0\x9f\x99x", "\xc3\xc3\xa9", "\xf4\x90\x80\x80", "\x80\x80\x80\x80", "🙂\xf0\x9f"} {
+	tok := small(t, "gpt-2", nil, token{"<c>", 3})
+	for _, text := range []string{
+		"", "plain", "é日本🙂👩‍👩‍👧!", "a\xffb", "\xf0\x9f\x99",
+		"\xe2\x82", "\xf0\x9f\x99x", "\xc3\xc3\xa9", "\xf4\x90\x80\x80", "\x80\x80\x80\x80", "🙂\xf0\x9f",
+	} {
 		s := tok.NewStream()
 		var joined strings.Builder
 		for _, id := range tok.Encode(text, EncodeOptions{}) {
@@ -271,7 +282,9 @@ func FuzzEncodeDecode(f *testing.F) {
 		tinyTokenizer(f), tinyTokenizer(f, names.TokenizerPre, "llama-bpe"), tinyTokenizer(f, names.TokenizerPre, "qwen2"),
 		tinyTokenizer(f, names.TokenizerPre, "default"), tinyTokenizer(f, names.TokenizerPre, "gpt-2"),
 	}
-	for _, text := range []string{"", "What is the capital of France?", "<|im_start|>user\n", "|<MASK>|", "\xff\xf0\x9f", " \t\r\n\u00a0x", "'LL 1234567", "e\u0301🙂"} {
+	for _, text := range []string{
+		"", "What is the capital of France?", "<|im_start|>user\n", "|<MASK>|", "\xff\xf0\x9f", " \t\r\n\u00a0x", "'LL 1234567", "e\u0301🙂",
+	} {
 		f.Add(text)
 	}
 	f.Fuzz(func(t *testing.T, text string) {

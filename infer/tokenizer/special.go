@@ -40,8 +40,8 @@ func (t *Tokenizer) readSpecials(md *gguf.Metadata, warn func(string)) error {
 	}
 	if t.eos == none {
 		if len(t.texts) <= defaultEnd {
-			return fault.New("TOKENIZER_BAD_SPECIAL", "tokenizer: %s is missing and its default, %d, is not below the vocabulary's size, %d; convert the model again",
-				names.EOS, defaultEnd, len(t.texts))
+			return fault.New("TOKENIZER_BAD_SPECIAL",
+				"tokenizer: %s is missing and its default, %d, is not below the vocabulary's size, %d; convert the model again", names.EOS, defaultEnd, len(t.texts))
 		}
 		if t.kinds[defaultEnd] == names.TokenControl {
 			t.eos = defaultEnd

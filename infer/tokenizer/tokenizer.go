@@ -61,7 +61,8 @@ const none = -1
 // well. warn gets sentences for a person.
 //
 // Errors: TOKENIZER_UNSUPPORTED_MODEL, TOKENIZER_UNKNOWN_PATTERN (a pre-tokenizer that is not known), TOKENIZER_BAD_ARRAY,
-// TOKENIZER_BAD_SPECIAL, TOKENIZER_BAD_BYTE_TOKEN, and MODEL_BAD_PARAM_TYPE for a key of another type. A chat template that cannot be used is a warning.
+// TOKENIZER_BAD_SPECIAL, TOKENIZER_BAD_BYTE_TOKEN, and MODEL_BAD_PARAM_TYPE for a key of another type. A chat template that cannot be used
+// is a warning.
 func New(md *gguf.Metadata, rows int, warn func(string)) (*Tokenizer, error) {
 	model, _, err := gguf.Value[string](md, names.TokenizerModel)
 	if err != nil {
@@ -69,7 +70,8 @@ func New(md *gguf.Metadata, rows int, warn func(string)) (*Tokenizer, error) {
 	}
 	if model != "gpt2" {
 		return nil, fault.New("TOKENIZER_UNSUPPORTED_MODEL",
-			"tokenizer: %s is %s; this build reads gpt2 (byte-level BPE); pass --token-ids to run without a tokenizer", names.TokenizerModel, fault.Quote(model))
+			"tokenizer: %s is %s; this build reads gpt2 (byte-level BPE); pass --token-ids to run without a tokenizer",
+			names.TokenizerModel, fault.Quote(model))
 	}
 	t := &Tokenizer{now: time.Now}
 	for _, step := range []func() error{

@@ -20,7 +20,8 @@ func (t *Tokenizer) readVocabulary(md *gguf.Metadata, rows int) error {
 		return err
 	}
 	if len(t.texts) < 2 {
-		return fault.New("TOKENIZER_BAD_ARRAY", "tokenizer: %s has %d tokens; a vocabulary needs 2 or more; convert the model again", names.Tokens, len(t.texts))
+		return fault.New("TOKENIZER_BAD_ARRAY", "tokenizer: %s has %d tokens; a vocabulary needs 2 or more; convert the model again",
+			names.Tokens, len(t.texts))
 	}
 	if len(t.texts) != rows {
 		return fault.New("TOKENIZER_BAD_ARRAY", "tokenizer: %s has %d tokens but the embedding has %d rows; they must be equal; convert the model again",
@@ -49,7 +50,8 @@ func (t *Tokenizer) readVocabulary(md *gguf.Metadata, rows int) error {
 			if text == "" {
 				return fault.New("TOKENIZER_BAD_ARRAY", "tokenizer: token %d is empty; every token needs a text of its own", id)
 			}
-			return fault.New("TOKENIZER_BAD_ARRAY", "tokenizer: tokens %d and %d are both %s; every token needs a text of its own", twin, id, fault.Quote(text))
+			return fault.New("TOKENIZER_BAD_ARRAY", "tokenizer: tokens %d and %d are both %s; every token needs a text of its own",
+				twin, id, fault.Quote(text))
 		}
 		t.kinds[id], t.ids[text] = uint8(kind), int32(id)
 		t.longest = max(t.longest, len(text))
@@ -167,7 +169,8 @@ func (t *Tokenizer) readMerges(md *gguf.Metadata, warn func(string)) error {
 		}
 	}
 	if unknown > 0 {
-		warn("tokenizer: " + strconv.Itoa(unknown) + " merges name pieces that are not in the vocabulary and are left out, the first is " + fault.Quote(example))
+		warn("tokenizer: " + strconv.Itoa(unknown) + " merges name pieces that are not in the vocabulary and are left out, the first is " +
+			fault.Quote(example))
 	}
 	return nil
 }

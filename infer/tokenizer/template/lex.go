@@ -153,7 +153,10 @@ func (l *lexer) comment() (lineStart bool) {
 }
 
 // operators, each before those that it begins with.
-var operators = []string{"//", "**", "==", "!=", ">=", "<=", "+", "-", "/", "*", "%", "~", "[", "]", "(", ")", "{", "}", ">", "<", "=", ".", ":", "|", ","}
+var operators = []string{
+	"//", "**", "==", "!=", ">=", "<=",
+	"+", "-", "/", "*", "%", "~", "[", "]", "(", ")", "{", "}", ">", "<", "=", ".", ":", "|", ",",
+}
 
 // inside takes what stands in a tag, and its end.
 func (l *lexer) inside(endKind kind, closer string) (lineStart bool) {

@@ -254,8 +254,8 @@ var functions = table(
 
 // layouts are the directives of strftime in the C locale, as Go writes them.
 var layouts = map[byte]string{
-	'a': "Mon", 'A': "Monday", 'b': "Jan", 'B': "January", 'd': "02", 'e': "_2", 'H': "15", 'I': "03", 'j': "002", 'm': "01", 'M': "04", 'p': "PM", 'S': "05",
-	'y': "06", 'Y': "2006", 'D': "01/02/06", 'F': "2006-01-02", 'T': "15:04:05", 'z': "-0700", 'Z': "MST",
+	'a': "Mon", 'A': "Monday", 'd': "02", 'e': "_2", 'j': "002", 'b': "Jan", 'B': "January", 'm': "01", 'y': "06", 'Y': "2006",
+	'H': "15", 'I': "03", 'M': "04", 'p': "PM", 'S': "05", 'D': "01/02/06", 'F': "2006-01-02", 'T': "15:04:05", 'z': "-0700", 'Z': "MST",
 }
 
 func (r *run) strftime(format Text) Text {
