@@ -1,9 +1,10 @@
+//go:build unix
+
 package main
 
 import (
 	"encoding/binary"
 	"encoding/json"
-	"fmt"
 	"io"
 	"math"
 	"math/rand/v2"
@@ -135,6 +136,6 @@ func writeSynthetic(tb testing.TB, dir string, layers int) int64 {
 	if err := f.Close(); err != nil {
 		tb.Fatal(err)
 	}
-	tb.Log(fmt.Sprintf("%d bytes of tensors", total))
+	tb.Logf("%d bytes of tensors", total)
 	return total
 }

@@ -1,8 +1,13 @@
 package main
 
 import (
+	"bufio"
+	"encoding/json"
+	"math"
+	"os"
 	"testing"
 
+	"github.com/wrinklefree/wf/convert"
 	"github.com/wrinklefree/wf/infer"
 	"github.com/wrinklefree/wf/infer/diffusion"
 	"github.com/wrinklefree/wf/infer/tokenizer"
@@ -39,4 +44,83 @@ func ask(t *testing.T, m *infer.Model, questions []question, o diffusion.Options
 		a.steps += r.Stats.DenoiseSteps() + r.Stats.Passes[diffusion.Decode]
 	}
 	return a
+}
+
+// question is one line of eval.jsonl.
+type question struct {
+	Split, Group, Question, Answer string
+}
+
+func readQuestions(t *testing.T) (questions []question) {
+	t.Helper()
+	f, err := os.Open(tinydlm + "eval.jsonl")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	lines := bufio.NewScanner(f)
+	for lines.Scan() {
+		var q question
+		if err := json.Unmarshal(lines.Bytes(), &q); err != nil {
+			t.Fatal(err)
+		}
+		questions = append(questions, q)
+	}
+	if err := lines.Err(); err != nil {
+		t.Fatal(err)
+	}
+	return questions
+}
+
+// evalModes are the rows of golden/scores.json.
+var evalModes = map[string]diffusion.Options{
+	"iterative 0.9":        {Mode: "iterative", Threshold: theta(0.9)},
+	"iterative 0.9 +cache": {Mode: "iterative", Threshold: theta(0.9), SubBlockCache: true},
+	"iterative 0.5":        {Mode: "iterative", Threshold: theta(0.5)},
+	"adaptive 0.9 +cache":  {Mode: "adaptive", Threshold: theta(0.9), SubBlockCache: true},
+	"greedy":               {Mode: "greedy"},
+}
+
+func theta(v float32) *float32 { return &v }
+
+// TestEval asks the demonstration model all 300 questions, at most 96 new tokens each as the reference did, and holds the share of exact answers
+// within two points of its share, and the tokens a denoise step brings within 2 %. The normal run asks F32 and I2_S files in the default mode; with
+// WF_EVAL=all (make eval) F32, F16 and I2_S files in every mode.
+func TestEval(t *testing.T) {
+	var scores struct {
+		Modes map[string]struct {
+			Train  float64 `json:"train"`
+			Held   float64 `json:"held_out"`
+			Tokens float64 `json:"tokens_per_step"`
+		} `json:"exact_match"`
+	}
+	readJSON(t, tinydlm+"golden/scores.json", &scores)
+	if len(scores.Modes) != len(evalModes) {
+		t.Fatalf("%d modes in scores.json, %d here", len(scores.Modes), len(evalModes))
+	}
+	questions := readQuestions(t)
+	types, all := []string{"f32", "i2_s"}, os.Getenv("WF_EVAL") == "all"
+	if all {
+		types = []string{"f32", "f16", "i2_s"}
+	}
+	for _, typ := range types {
+		m := loadModel(t, convertTo(t, tinydlm+"hf", convert.Options{Type: typ}), infer.Options{})
+		for mode, want := range scores.Modes {
+			if !all && mode != "iterative 0.9" {
+				continue
+			}
+			t.Run(typ+"/"+mode, func(t *testing.T) {
+				a := ask(t, m, questions, evalModes[mode])
+				perStep := float64(a.tokens) / float64(a.steps)
+				t.Logf("train %.4f (%.4f), held out %.4f (%.4f), %.3f tokens a step (%.3f)", a.share("train"), want.Train, a.share("held_out"), want.Held,
+					perStep, want.Tokens)
+				if !(math.Abs(a.share("train")-want.Train) <= 0.02) || !(math.Abs(a.share("held_out")-want.Held) <= 0.02) {
+					t.Errorf("exact match %v of %v; want %v and %v within two points", a.right, a.asked, want.Train, want.Held)
+				}
+				if !(math.Abs(perStep-want.Tokens) <= 0.02*want.Tokens) {
+					t.Errorf("%.3f tokens a denoise step; want %.3f within 2 %%", perStep, want.Tokens)
+				}
+			})
+		}
+	}
 }

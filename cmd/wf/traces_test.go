@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"encoding/json"
 	"fmt"
 	"math"
@@ -151,103 +150,4 @@ func loadTokenizer(t *testing.T, m *infer.Model) *tokenizer.Tokenizer {
 		t.Fatal(err)
 	}
 	return tok
-}
-
-// question is one line of eval.jsonl.
-type question struct {
-	Split, Group, Question, Answer string
-}
-
-func readQuestions(t *testing.T) (questions []question) {
-	t.Helper()
-	f, err := os.Open(tinydlm + "eval.jsonl")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	lines := bufio.NewScanner(f)
-	for lines.Scan() {
-		var q question
-		if err := json.Unmarshal(lines.Bytes(), &q); err != nil {
-			t.Fatal(err)
-		}
-		questions = append(questions, q)
-	}
-	if err := lines.Err(); err != nil {
-		t.Fatal(err)
-	}
-	return questions
-}
-
-// evalModes are the rows of golden/scores.json.
-var evalModes = map[string]diffusion.Options{
-	"iterative 0.9":        {Mode: "iterative", Threshold: theta(0.9)},
-	"iterative 0.9 +cache": {Mode: "iterative", Threshold: theta(0.9), SubBlockCache: true},
-	"iterative 0.5":        {Mode: "iterative", Threshold: theta(0.5)},
-	"adaptive 0.9 +cache":  {Mode: "adaptive", Threshold: theta(0.9), SubBlockCache: true},
-	"greedy":               {Mode: "greedy"},
-}
-
-func theta(v float32) *float32 { return &v }
-
-// TestEval asks the demonstration model all 300 questions, at most 96 new tokens each as the reference did, and holds the share of exact answers
-// within two points of its share, and the tokens a denoise step brings within 2 %. The normal run asks F32 and I2_S files in the default mode; with
-// WF_EVAL=all (make eval) F32, F16 and I2_S files in every mode.
-func TestEval(t *testing.T) {
-	var scores struct {
-		Modes map[string]struct {
-			Train  float64 `json:"train"`
-			Held   float64 `json:"held_out"`
-			Tokens float64 `json:"tokens_per_step"`
-		} `json:"exact_match"`
-	}
-	readJSON(t, tinydlm+"golden/scores.json", &scores)
-	if len(scores.Modes) != len(evalModes) {
-		t.Fatalf("%d modes in scores.json, %d here", len(scores.Modes), len(evalModes))
-	}
-	questions := readQuestions(t)
-	types, all := []string{"f32", "i2_s"}, os.Getenv("WF_EVAL") == "all"
-	if all {
-		types = []string{"f32", "f16", "i2_s"}
-	}
-	for _, typ := range types {
-		m := loadModel(t, convertTo(t, tinydlm+"hf", convert.Options{Type: typ}), infer.Options{})
-		tok := loadTokenizer(t, m)
-		for mode, want := range scores.Modes {
-			if !all && mode != "iterative 0.9" {
-				continue
-			}
-			t.Run(typ+"/"+mode, func(t *testing.T) {
-				right, asked := map[string]int{}, map[string]int{}
-				tokens, steps := 0, 0
-				for _, q := range questions {
-					o := evalModes[mode]
-					o.MaxTokens, o.Stop, o.Text = 96, tok.Stop(), tok.NewStream()
-					prompt, err := tok.Chat([]tokenizer.Message{{Role: "user", Content: q.Question}}, true)
-					if err != nil {
-						t.Fatal(err)
-					}
-					r, err := diffusion.Generate(t.Context(), m, prompt, o)
-					if err != nil {
-						t.Fatal(err)
-					}
-					asked[q.Split]++
-					if r.Text == q.Answer {
-						right[q.Split]++
-					}
-					tokens, steps = tokens+r.Stats.NewTokens, steps+r.Stats.DenoiseSteps()
-				}
-				share := func(split string) float64 { return float64(right[split]) / float64(asked[split]) }
-				perStep := float64(tokens) / float64(steps)
-				t.Logf("train %.4f (%.4f), held out %.4f (%.4f), %.3f tokens a step (%.3f)", share("train"), want.Train, share("held_out"), want.Held,
-					perStep, want.Tokens)
-				if !(math.Abs(share("train")-want.Train) <= 0.02) || !(math.Abs(share("held_out")-want.Held) <= 0.02) {
-					t.Errorf("exact match %v of %v; want %v and %v within two points", right, asked, want.Train, want.Held)
-				}
-				if !(math.Abs(perStep-want.Tokens) <= 0.02*want.Tokens) {
-					t.Errorf("%.3f tokens a denoise step; want %.3f within 2 %%", perStep, want.Tokens)
-				}
-			})
-		}
-	}
 }
