@@ -131,7 +131,7 @@ var faultCodes = []struct {
 	{"ZIP_COMPRESSED", exitRefused, "tensor data is compressed", "PyTorch stores it plain; save it again"},
 	{"ZIP_ENCRYPTED", exitRefused, "an entry is encrypted", "decrypt it first"},
 	{"ZIP_NO_PICKLE", exitRefused, "no data.pkl, or more than one", "this zip is not a PyTorch checkpoint"},
-	{"ZIP_LIMIT", exitLimit, "an archive beyond all bounds", "no known model needs it"},
+	{"ZIP_LIMIT", exitRefused, "an archive beyond all bounds", "no known model needs it"},
 
 	// Conversion.
 	{"CONFIG_NOT_FOUND", exitIO, "config.json is missing", "put it beside the weights, or --config-dir"},
@@ -154,7 +154,7 @@ var faultCodes = []struct {
 	{"TOKENIZER_BAD_MERGE", exitRefused, "a merge of pieces that do not exist", "the file is damaged"},
 	{"TEMPLATE_INVALID", exitRefused, "the chat template is not valid", "--raw generates without it"},
 	{"TEMPLATE_FORBIDDEN", exitRefused, "the chat template reaches for what templates may not touch", "--raw generates without it"},
-	{"TEMPLATE_LIMIT", exitLimit, "the chat template takes too many steps or writes too much", "--raw generates without it"},
+	{"TEMPLATE_LIMIT", exitRefused, "the chat template takes too many steps or writes too much", "--raw generates without it"},
 	{"TEMPLATE_ERROR", exitRefused, "the chat template refused these messages", "the message carries its words"},
 	{"TEMPLATE_MISSING", exitRefused, "the model has no chat template", "--raw generates without one"},
 }
