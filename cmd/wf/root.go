@@ -52,6 +52,7 @@ func newRootCmd(env *environment) *cobra.Command {
 		newGenerateCmd(env),
 		newTokenizeCmd(env),
 		newLogitsCmd(env),
+		newDoctorCmd(env),
 		newConfigCmd(env),
 		newVersionCmd(env),
 		newExitCodesTopic(),
