@@ -67,6 +67,11 @@ type Quantization struct {
 // isBitNet reports whether the class name is BitNetForCausalLM in one of its two spellings: its float weights are master weights.
 func (c *Config) isBitNet() bool { return strings.EqualFold(c.Architecture, "BitNetForCausalLM") }
 
+// saysTernary reports whether the config claims that float weights are ternary already (WrinkleFree's exporter).
+func (c *Config) saysTernary() bool {
+	return c.Quantization != nil && c.Quantization.Method == "bitnet_ternary" && c.Quantization.Mode == "offline"
+}
+
 // specials are the special tokens of FORMATS.md 7.3, as config.json (<name>_token_id) and tokenizer_config.json (<name>_token) name them.
 var specials = []string{"bos", "eos", "unk", "sep", "pad", "cls"}
 
@@ -159,13 +164,18 @@ func (c *Config) shape(f fields) {
 	} else if ok && c.HiddenAct != names.SiLU && c.HiddenAct != names.ReLU2 {
 		f.unsupported("hidden_act is %s; wf knows silu and relu2", fault.Quote(c.HiddenAct))
 	}
-	if v, ok := f.number("partial_rotary_factor", 0, 1); ok && v != 1 {
-		f.unsupported("partial_rotary_factor is %v; wf rotates whole heads only", v)
-	}
+	f.wholeHeads()
 	if window, ok := f.integer("sliding_window", 1, math.MaxInt64); ok && window < int64(c.MaxPositionEmbeddings) {
 		if used, stated := f.boolean("use_sliding_window"); used || !stated {
 			c.note("config.json limits attention to a window of the last %d positions, which GGUF here does not store: beyond it results differ", window)
 		}
+	}
+}
+
+// wholeHeads refuses rotation of a part of each head.
+func (f fields) wholeHeads() {
+	if v, ok := f.number("partial_rotary_factor", 0, 1); ok && v != 1 {
+		f.unsupported("%s is %v; wf rotates whole heads only", fault.Quote(f.path+"partial_rotary_factor"), v)
 	}
 }
 
@@ -185,6 +195,12 @@ func (c *Config) rope(f fields) {
 	}
 	if !ok {
 		return
+	}
+	scaling.wholeHeads()
+	for _, key := range []string{"mscale", "mscale_all_dim"} {
+		if scaling.has(key) {
+			f.unsupported("%s is set, which GGUF here does not store", fault.Quote(scaling.path+key))
+		}
 	}
 	kind, ok := scaling.text("rope_type")
 	if !ok {

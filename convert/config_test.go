@@ -69,6 +69,7 @@ func TestR67(t *testing.T) {
 		{"R67 activation", "UNSUPPORTED_CONFIG", string(configText(t, "hidden_act", "gelu")), []string{"gelu"}},
 		{"R67 partial rotation", "UNSUPPORTED_CONFIG", string(configText(t, "partial_rotary_factor", 0.5)), []string{"0.5"}},
 		{"R67 rope type", "UNSUPPORTED_CONFIG", string(configText(t, "rope_scaling", map[string]any{"type": "dynamic", "factor": 2})), []string{"dynamic"}},
+		{"R67 rope mscale", "UNSUPPORTED_CONFIG", string(configText(t, "rope_scaling", map[string]any{"type": "yarn", "factor": 2, "mscale": 1})), []string{"mscale"}},
 		{"R67 rope factor missing", "CONFIG_MISSING_KEY", string(configText(t, "rope_scaling", map[string]any{"type": "linear"})), []string{"rope_scaling.factor"}},
 		{"R67 rope factors", "CONFIG_BAD_VALUE", string(configText(t, "rope_scaling", map[string]any{"rope_type": "llama3", "factor": 8, "low_freq_factor": 4, "high_freq_factor": 4})), nil},
 		{"R67 quantization method", "UNSUPPORTED_CONFIG", string(configText(t, "quantization_config", map[string]any{"quant_method": "gptq"})), []string{"gptq"}},

@@ -336,6 +336,28 @@ func TestSources(t *testing.T) {
 			}
 		}
 	})
+	t.Run("R74 a wrong CRC", func(t *testing.T) {
+		dir := t.TempDir()
+		for _, name := range []string{"checkpoint.pt", "config.json", "tokenizer.json"} {
+			data, err := os.ReadFile(testdata + "fixtures/wrinklefree-pt/" + name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if name == "checkpoint.pt" {
+				data[bytes.LastIndex(data, []byte("PK\x01\x02"))+16] ^= 1 // the central directory's last CRC-32
+			}
+			put(t, filepath.Join(dir, name), data)
+		}
+		a, b := convertDir(t, dir, Options{Type: "i2_s"}), convertDir(t, testdata+"fixtures/wrinklefree-pt", Options{Type: "i2_s"})
+		if strings.Count(a.notices, "CRC-32") != 1 || strings.Contains(b.notices, "CRC-32") {
+			t.Errorf("notices %q and %q", a.notices, b.notices)
+		}
+		for _, info := range a.Tensors() {
+			if !bytes.Equal(a.raw(t, info.Name), b.raw(t, info.Name)) {
+				t.Errorf("%s differs", info.Name)
+			}
+		}
+	})
 	t.Run("sharded", func(t *testing.T) {
 		one, two := convertDir(t, testdata+"fixtures/bitnet-online", Options{}), convertDir(t, testdata+"fixtures/bitnet-sharded", Options{})
 		for _, info := range one.Tensors() {

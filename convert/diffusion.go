@@ -2,6 +2,8 @@ package convert
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/wrinklefree/wf/gguf"
 	"github.com/wrinklefree/wf/gguf/fault"
@@ -52,10 +54,12 @@ func readDiffusion(config, sidecar fields) DiffusionSource {
 		if object, ok := config.object(key); ok {
 			if enabled, stated := object.boolean("enabled"); enabled || !stated {
 				d.read(object)
+				d.readSettings(object)
 			}
 		}
 	}
 	d.read(sidecar)
+	d.readSettings(sidecar)
 	return d
 }
 
@@ -73,28 +77,29 @@ func (d *DiffusionSource) read(f fields) {
 	}
 	size(&d.BlockSize, "bd_size", "block_size")
 	size(&d.SubBlockSize, "sub_block_size", "small_block_size")
-	word := func(to *string, key string, known ...string) {
-		text, ok := f.text(key)
-		for _, k := range known {
-			if ok && text == k && *to == "" {
-				*to = k
-			}
-			ok = ok && text != k
-		}
-		if ok {
-			f.unsupported("%s is %s; wf knows %v", f.path+key, fault.Quote(text), known)
-		}
-	}
-	word(&d.Dialect, "dialect", names.DialectFastDLLM, names.DialectWrinkleFree)
-	if f.path == "" && f.doc != nil && f.doc.name == "config.json" {
-		return // what follows is too general a word for the top level of config.json
-	}
-	word(&d.Mode, "decode_mode", names.ModeIterative, names.ModeGreedy, names.ModeAdaptive)
+	f.word(&d.Dialect, "dialect", names.DialectFastDLLM, names.DialectWrinkleFree)
+}
+
+// readSettings reads what is too general a word for the top level of config.json.
+func (d *DiffusionSource) readSettings(f fields) {
+	f.word(&d.Mode, "decode_mode", names.ModeIterative, names.ModeGreedy, names.ModeAdaptive)
 	if v, ok := f.number("threshold", 0, 1); ok && d.Threshold == nil {
 		d.Threshold = &v
 	}
 	if v, ok := f.boolean("shift_logits"); ok && d.ShiftLogits == nil {
 		d.ShiftLogits = &v
+	}
+}
+
+// word reads one of the known words, unless to has one already.
+func (f fields) word(to *string, key string, known ...string) {
+	text, ok := f.text(key)
+	switch {
+	case !ok || *to != "":
+	case slices.Contains(known, text):
+		*to = text
+	default:
+		f.unsupported("%s is %s; wf knows %s", fault.Quote(f.path+key), fault.Quote(text), strings.Join(known, ", "))
 	}
 }
 
@@ -186,9 +191,7 @@ func checkMask(d *Diffusion, c *Config, t *Tokenizer) error {
 }
 
 // isFastDLLM reports whether the class is one of Fast-dLLM's.
-func (c *Config) isFastDLLM() bool {
-	return len(c.Architecture) >= 9 && c.Architecture[:9] == "Fast_dLLM"
-}
+func (c *Config) isFastDLLM() bool { return strings.HasPrefix(c.Architecture, "Fast_dLLM") }
 
 // write adds the keys of FORMATS.md 8.3.
 func (d *Diffusion) write(md *gguf.Metadata) {
@@ -207,5 +210,5 @@ func (d *Diffusion) write(md *gguf.Metadata) {
 
 // String says the settings in one line.
 func (d *Diffusion) String() string {
-	return fmt.Sprintf("%s, mask token %d from %s, blocks of %d", d.Dialect, d.MaskToken, d.MaskSource, d.BlockSize)
+	return fmt.Sprintf("a diffusion model: dialect %s, mask token %d from %s, blocks of %d", d.Dialect, d.MaskToken, d.MaskSource, d.BlockSize)
 }

@@ -30,8 +30,10 @@ func look(ctx context.Context, ckpt *checkpoint.Checkpoint, inv *Inventory, c *C
 		s := scratches.Get().(*scratch)
 		defer scratches.Put(s)
 		var err error
-		found[i], err = l.look(ctx, pieces[i], s)
-		return err
+		if found[i], err = l.look(ctx, pieces[i], s); err != nil {
+			return fmt.Errorf("tensor %s: %w", fault.Quote(pieces[i].source.Name), err)
+		}
+		return nil
 	})
 	if err != nil {
 		return err
@@ -79,7 +81,7 @@ func (l *looker) scale(p *piece, s *scratch) (float32, error) {
 		return 0, err
 	}
 	if v := x[0]; !(v >= 0x1p-126 && v <= 0x1p126) {
-		return 0, fault.New("TENSOR_BAD_SCALE", "tensor %s is %g; a scale is a positive number", fault.Quote(t.Name), v)
+		return 0, fault.New("TENSOR_BAD_SCALE", "its weight_scale is %g; a scale is a positive number", v)
 	}
 	return x[0], nil
 }
@@ -156,10 +158,10 @@ func notFinite(t *checkpoint.Tensor, from, total uint64, s *scratch) error {
 			err = finite.Add(x)
 		}
 		if err != nil {
-			return fmt.Errorf("tensor %s: %w", fault.Quote(t.Name), err)
+			return err
 		}
 	}
-	return fault.New("RANGE_LOSS", "tensor %s: the mean of its weights is beyond float32", fault.Quote(t.Name))
+	return fault.New("RANGE_LOSS", "the mean of its weights is beyond float32")
 }
 
 func lookPacked(ctx context.Context, t *checkpoint.Tensor, p *piece, s *scratch, v *Values) error {
@@ -190,7 +192,7 @@ func lookPacked(ctx context.Context, t *checkpoint.Tensor, p *piece, s *scratch,
 		if err != nil {
 			return err
 		}
-		return fault.New("TENSOR_BAD_TERNARY_CODE", "tensor %s: row %d has code 3, of %d in all; ternary codes are 0, 1 and 2", fault.Quote(t.Name), row, codes[3])
+		return fault.New("TENSOR_BAD_TERNARY_CODE", "row %d has code 3, of %d in all; ternary codes are 0, 1 and 2", row, codes[3])
 	}
 	padding := 4*t.Shape[0] - p.shape[0] // rows of code 1 that fill the last bytes
 	codes[1] -= min(codes[1], padding*t.Shape[1])

@@ -146,6 +146,9 @@ func MakePlan(inv *Inventory, c *Config, t *Tokenizer, o Options) (*Plan, error)
 	if p.Diffusion, err = planDiffusion(c, t, &o, p.note); err != nil {
 		return nil, err
 	}
+	if p.Diffusion != nil {
+		p.note("%s", p.Diffusion)
+	}
 	if err := p.tensors(); err != nil {
 		return nil, err
 	}
@@ -238,37 +241,31 @@ func (p *planner) tensors() error {
 			"which wf does not; add it if the head was trained as float")
 	}
 	rule := ""
-	for _, k := range p.order {
-		if k.scale != nil && rule == "" {
-			var err error
-			if rule, err = p.scaleRule(); err != nil {
-				return err
-			}
+	if slices.ContainsFunc(p.order, func(k *piece) bool { return k.scale != nil }) {
+		var err error
+		if rule, err = p.scaleRule(); err != nil {
+			return err
 		}
 	}
-	all, ternary := 0, 0
-	kept := 0 // ternary in the checkpoint already
-	masters := 0
+	masters, kept, plain := 0, 0, 0 // projections: to be ternarised, ternary in the checkpoint, neither
 	for _, k := range p.order {
 		t, err := p.tensor(k, rule)
 		if err != nil {
 			return err
 		}
-		if quant.IsProjection(k.name) {
-			all++
-			if t.Code != Plain {
-				ternary++
-			}
-			if master := isMaster(k, p.config, p.o); master && !p.inv.Values[k.name].Ternary {
-				masters++
-			} else if t.Code != Plain {
-				kept++
-			}
+		switch {
+		case !quant.IsProjection(k.name):
+		case isMaster(k, p.config, p.o) && !p.inv.Values[k.name].Ternary:
+			masters++
+		case t.Code != Plain:
+			kept++
+		default:
+			plain++
 		}
 		p.Tensors = append(p.Tensors, t)
 	}
-	p.classify(rule, all, kept, masters)
-	if err := p.chooseTypes(ternary == all); err != nil {
+	p.classify(rule, masters, kept, plain)
+	if err := p.chooseTypes(); err != nil {
 		return err
 	}
 	if r := p.config.Rope; r.Type == "llama3" {
@@ -279,7 +276,7 @@ func (p *planner) tensors() error {
 }
 
 // classify settles wf.quant.source and wf.quant.scale_rule.
-func (p *planner) classify(rule string, all, kept, masters int) {
+func (p *planner) classify(rule string, masters, kept, plain int) {
 	switch {
 	case masters > 0:
 		if p.Source, p.ScaleRule = sourceOnline, names.ScaleAbsMean; p.o.KeepMasterWeights {
@@ -290,13 +287,13 @@ func (p *planner) classify(rule string, all, kept, masters int) {
 		p.Source, p.ScaleRule = sourceMultiply, names.ScaleKept
 	case rule == divide:
 		p.Source, p.ScaleRule = sourceDivide, names.ScaleKept
-	case kept == all:
+	case plain == 0:
 		p.Source, p.ScaleRule = sourceTernary, names.ScaleKept
 	default:
 		p.Source = sourceDense
 	}
 	if masters > 0 && kept > 0 {
-		p.note("%d of %d projections hold {-s, 0, s} already and keep their s; the others are ternarised", kept, all)
+		p.note("%d of %d projections hold {-s, 0, s} already and keep their s; the others are ternarised", kept, masters+kept+plain)
 	}
 }
 
@@ -314,17 +311,19 @@ func (p *planner) tensor(k *piece, rule string) (TensorPlan, error) {
 			"--allow-suspicious converts it all the same", fault.Quote(k.source.Name))
 	}
 	if k.part == names.AttnQ || k.part == names.AttnK {
-		if t.Head = uint64(p.config.HeadDim); p.Architecture.interleaved() != k.meta {
+		t.Head = uint64(p.config.HeadDim)
+		switch wanted := p.Architecture.interleaved(); {
+		case wanted && !k.meta:
+			t.Order = Interleaved
+		case !wanted && k.meta:
 			t.Order = Deinterleave
-			if !k.meta {
-				t.Order = Interleaved
-			}
 		}
 	}
-	if k.kind == bias {
-		return t, p.biasFactor(&t, k, rule)
-	}
-	if !quant.IsProjection(k.name) {
+	switch {
+	case k.kind == bias:
+		t.Scale = p.biasFactor(k, rule)
+		return t, nil
+	case !quant.IsProjection(k.name):
 		return t, nil
 	}
 	factor := float32(1)
@@ -339,6 +338,9 @@ func (p *planner) tensor(k *piece, rule string) (TensorPlan, error) {
 		t.Code, t.Unit, t.Scale = Packed, 1, factor
 	case v.Ternary:
 		t.Code, t.Unit, t.Scale = Ternary, v.Unit, float32(v.Unit*factor)
+	case p.config.saysTernary():
+		return t, fault.New("NOT_TERNARY", "tensor %s is not ternary (%s), although config.json has quant_method bitnet_ternary; "+
+			"if these are master weights, say quantization_mode online in a copy and pass --config-dir", fault.Quote(k.source.Name), v.Residual)
 	case isMaster(k, p.config, p.o) && !p.o.KeepMasterWeights:
 		t.Code, t.Unit, t.Scale = Ternary, v.Mean, v.Mean
 	default:
@@ -348,20 +350,19 @@ func (p *planner) tensor(k *piece, rule string) (TensorPlan, error) {
 }
 
 // biasFactor: transformers' AutoBitLinear multiplies its output by weight_scale behind the bias (FORMATS.md 5.3).
-func (p *planner) biasFactor(t *TensorPlan, k *piece, rule string) error {
-	w := p.pieces[strings.TrimSuffix(k.name, bias)+weight]
-	if q := p.config.Quantization; w == nil || w.scale == nil || rule != multiply || q == nil || q.LinearClass != "autobitlinear" {
-		return nil
+func (p *planner) biasFactor(k *piece, rule string) float32 {
+	w := p.pieces[names.Block(k.layer, k.part, weight)]
+	if q := p.config.Quantization; w.scale != nil && rule == multiply && q != nil && q.LinearClass == "autobitlinear" {
+		return p.inv.Values[w.name].WeightScale
 	}
-	t.Scale = p.inv.Values[w.name].WeightScale
-	return nil
+	return 1
 }
 
 // chooseTypes settles Type and the type of every tensor, and refuses what a type cannot hold.
-func (p *planner) chooseTypes(allTernary bool) error {
+func (p *planner) chooseTypes() error {
 	p.Type = parseType(p.o.Type)
 	if isAuto(p.o.Type) {
-		p.Type = p.auto(allTernary)
+		p.Type = p.auto()
 	}
 	if p.Type == gguf.TQ2_0 && p.Diffusion != nil {
 		return fault.New("QUANT_DIFFUSION_TQ2", "TQ2_0 for a diffusion model: its only reader, llama.cpp, would decode it token by token; "+
@@ -402,19 +403,19 @@ func (p *planner) chooseTypes(allTernary bool) error {
 }
 
 // auto chooses the type of --outtype auto.
-func (p *planner) auto(allTernary bool) gguf.Type {
-	fits, half := allTernary, true
+func (p *planner) auto() gguf.Type {
+	ternary, half := true, true
 	for i := range p.Tensors {
 		t := &p.Tensors[i]
-		switch {
-		case quant.IsProjection(t.Name) && !gguf.I2_S.Fits(t.Dims):
-			fits = false
-		case t.Code == Plain && len(t.Dims) == 2:
-			half = half && p.inv.Values[t.Name].Max*t.Scale < 65520
+		if quant.IsProjection(t.Name) && (t.Code == Plain || !gguf.I2_S.Fits(t.Dims)) {
+			ternary = false
+		}
+		if len(t.Dims) == 2 && t.Code == Plain && !(p.inv.Values[t.Name].Max*t.Scale < 65520) {
+			half = false
 		}
 	}
 	switch {
-	case fits:
+	case ternary:
 		return gguf.I2_S
 	case half:
 		return gguf.F16

@@ -2,14 +2,11 @@ package convert
 
 import (
 	"encoding/binary"
-	"fmt"
-	"io"
 	"math"
 	"sync"
 
 	"github.com/wrinklefree/wf/convert/checkpoint"
 	"github.com/wrinklefree/wf/gguf"
-	"github.com/wrinklefree/wf/gguf/fault"
 	"github.com/wrinklefree/wf/quant"
 )
 
@@ -39,10 +36,7 @@ func sized[T any](s *[]T, n int) []T {
 func (s *scratch) bytes(t *checkpoint.Tensor, from, n uint64) ([]byte, error) {
 	raw := sized(&s.raw, int(n))
 	if got, err := t.ReadAt(raw, int64(from)); got < len(raw) {
-		if err == nil || err == io.EOF {
-			err = io.ErrUnexpectedEOF
-		}
-		return nil, fmt.Errorf("tensor %s: %w", fault.Quote(t.Name), err)
+		return nil, err
 	}
 	return raw, nil
 }

@@ -115,11 +115,6 @@ type piece struct {
 	eps    epsRule
 }
 
-// isProjection reports whether the piece is one of the seven matrices that BitNet makes ternary.
-func (p *piece) isProjection() bool {
-	return p.kind == weight && slices.Contains(names.Projections[:], p.part)
-}
-
 // isMatrix reports whether a constant value would make the piece suspicious.
 func (p *piece) isMatrix() bool { return len(p.shape) == 2 }
 

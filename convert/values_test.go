@@ -85,6 +85,9 @@ func TestHostileValues(t *testing.T) {
 		{"scale negative", "TENSOR_BAD_SCALE", badScale(-1), Options{}, []string{"-1"}},
 		{"scale denormal", "TENSOR_BAD_SCALE", badScale(1e-40), Options{}, []string{"1e-40"}},
 		{"R142 dense", "NOT_TERNARY", dense, Options{Type: "i2_s"}, []string{"magnitudes", "q_proj"}},
+		{"R142 said to be ternary", "NOT_TERNARY", func(m *model) {
+			m.config["quantization_config"] = map[string]any{"quant_method": "bitnet_ternary", "linear_class": "autobitlinear"}
+		}, Options{}, []string{"bitnet_ternary", "magnitudes"}},
 		{"R142 dense below a half", "NOT_TERNARY", func(m *model) {
 			dense(m)
 			for name, k := range m.tensors {
