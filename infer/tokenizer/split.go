@@ -14,23 +14,25 @@ import (
 // not known is an error. All cuts are linear in the text. An invalid byte is a character that is neither letter, number nor space.
 type cut func(text string) int
 
-// splitters holds, for each value of tokenizer.ggml.pre, the patterns that are applied in turn, each to the pieces of the one before.
-var splitters = map[string][]cut{
-	"default":   {cutPunctuation, cutGPT2, cutNumbers, cutThreeDigits},
-	"gpt-2":     {cutGPT2},
-	"smollm":    {cutNumber, cutGPT2},
-	"qwen2":     {cutQwen2},
-	"llama-bpe": {cutLlama},
-	"llama3":    {cutLlama},
-	"llama-v3":  {cutLlama},
-	"falcon3":   {cutLlama},
-	"falcon-h1": {cutLlama},
-	"pixtral":   {cutLlama},
+// splitter is what a value of tokenizer.ggml.pre means.
+type splitter struct {
+	cuts        []cut // applied in turn, each to the pieces of the one before
+	llamaFamily bool  // llama.cpp turns on ignore_merges and, unless the file says otherwise, add_bos_token
 }
 
-// llamaFamily tells the names for which llama.cpp turns on ignore_merges and, unless the file says otherwise, add_bos_token.
-func llamaFamily(pre string) bool {
-	return pre != "qwen2" && pre != "default" && pre != "gpt-2" && pre != "smollm"
+var llama = splitter{[]cut{cutLlama}, true}
+
+var splitters = map[string]splitter{
+	"default":   {cuts: []cut{cutPunctuation, cutGPT2, cutNumbers, cutThreeDigits}},
+	"gpt-2":     {cuts: []cut{cutGPT2}},
+	"smollm":    {cuts: []cut{cutNumber, cutGPT2}},
+	"qwen2":     {cuts: []cut{cutQwen2}},
+	"llama-bpe": llama,
+	"llama3":    llama,
+	"llama-v3":  llama,
+	"falcon3":   llama,
+	"falcon-h1": llama,
+	"pixtral":   llama,
 }
 
 // split calls piece for each piece of text, in order.

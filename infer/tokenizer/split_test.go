@@ -9,7 +9,7 @@ import (
 
 func pieces(pre, text string) []string {
 	all := []string{}
-	split(splitters[pre], text, func(piece string) { all = append(all, piece) })
+	split(splitters[pre].cuts, text, func(piece string) { all = append(all, piece) })
 	return all
 }
 

@@ -105,12 +105,14 @@ func (t *Tokenizer) readSplitter(md *gguf.Metadata, warn func(string)) error {
 		}
 		warn("tokenizer: " + names.TokenizerPre + " is missing; taking " + pre)
 	}
-	if t.cuts, ok = splitters[pre]; !ok {
+	splitter, ok := splitters[pre]
+	if !ok {
 		return fault.New("TOKENIZER_UNKNOWN_PATTERN",
 			"tokenizer: %s is %s; this build knows default, gpt-2, smollm, qwen2, and llama-bpe with its other names", names.TokenizerPre, fault.Quote(pre))
 	}
-	t.ignoreMerges = llamaFamily(pre)
-	t.addBOS = llamaFamily(pre) && t.bos != none
+	t.cuts = splitter.cuts
+	t.ignoreMerges = splitter.llamaFamily
+	t.addBOS = splitter.llamaFamily && t.bos != none
 	for _, flag := range []struct {
 		key, needs string
 		id         int32

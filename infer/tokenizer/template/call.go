@@ -171,8 +171,9 @@ func truthArg(v value, byDefault bool) bool {
 }
 
 // texts are one text, or the texts of a list.
-func texts(v value) []Text {
+func (r *run) texts(v value) []Text {
 	if l, ok := v.(*list); ok {
+		r.step(len(l.items))
 		var all []Text
 		for _, item := range l.items {
 			all = append(all, textArg(item, ""))

@@ -163,7 +163,7 @@ func mapFilter(r *run, of value, _ []value, all given) value {
 	if len(all.positional) == 0 {
 		fail("map needs the name of a filter, or attribute")
 	}
-	filter := lookAtRender(r.filters, textArg(all.positional[0], "").String, "filter")
+	filter := r.look(r.filters, textArg(all.positional[0], "").String, "filter")
 	return &list{r.each(r.items(of), func(v value) value { return filter.call(r, v, all.without(1)) })}
 }
 
@@ -179,8 +179,9 @@ func (a given) without(n int) given {
 	return rest
 }
 
-// lookAtRender finds a builtin whose name the template computes.
-func lookAtRender(in map[string]*builtin, name, what string) *builtin {
+// look finds a builtin whose name the template computes.
+func (r *run) look(in map[string]*builtin, name, what string) *builtin {
+	r.touch(len(name))
 	if name == "attr" {
 		throw("TEMPLATE_FORBIDDEN", "the filter attr reaches attributes by computed names")
 	}
@@ -205,7 +206,7 @@ func selector(keep, byAttribute bool) func(*run, value, []value, given) value {
 		}
 		passes := truth
 		if len(all.positional) > 0 {
-			test := lookAtRender(tests, textArg(all.positional[0], "").String, "test")
+			test := r.look(tests, textArg(all.positional[0], "").String, "test")
 			passes = func(v value) bool { return truth(test.call(r, v, all.without(1))) }
 		}
 		kept := &list{}
@@ -265,9 +266,10 @@ func dictsort(r *run, of value, args []value, _ given) value {
 }
 
 // toInt is a number without its fraction; a text that is none gives the default.
-func toInt(_ *run, of value, args []value, _ given) value {
+func toInt(r *run, of value, args []value, _ given) value {
 	f, i, isInt, ok := number(of)
 	if t, isText := of.(Text); isText {
+		r.touchText(t)
 		s := strings.TrimFunc(t.String, isSpace)
 		var err error
 		if i, err = strconv.ParseInt(s, 10, 64); err == nil {
@@ -285,9 +287,10 @@ func toInt(_ *run, of value, args []value, _ given) value {
 	return numberDefault(args[0], int64(0))
 }
 
-func toFloat(_ *run, of value, args []value, _ given) value {
+func toFloat(r *run, of value, args []value, _ given) value {
 	f, _, _, ok := number(of)
 	if t, isText := of.(Text); isText {
+		r.touchText(t)
 		var err error
 		f, err = strconv.ParseFloat(strings.TrimFunc(t.String, isSpace), 64)
 		ok = err == nil

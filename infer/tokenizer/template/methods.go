@@ -37,8 +37,8 @@ var textMethods = table(
 	ofText("count", 1, []string{"sub"}, func(_ *run, t Text, args []value) value {
 		return int64(strings.Count(t.String, textArg(args[0], "").String))
 	}),
-	ofText("endswith", 1, []string{"suffix"}, func(_ *run, t Text, args []value) value {
-		for _, suffix := range texts(args[0]) {
+	ofText("endswith", 1, []string{"suffix"}, func(r *run, t Text, args []value) value {
+		for _, suffix := range r.texts(args[0]) {
 			if strings.HasSuffix(t.String, suffix.String) {
 				return true
 			}
@@ -74,8 +74,8 @@ var textMethods = table(
 		return r.split(t, args[0], intArg(args[1], -1))
 	}),
 	ofText("splitlines", 0, nil, func(r *run, t Text, _ []value) value { return r.lines(t) }),
-	ofText("startswith", 1, []string{"prefix"}, func(_ *run, t Text, args []value) value {
-		for _, prefix := range texts(args[0]) {
+	ofText("startswith", 1, []string{"prefix"}, func(r *run, t Text, args []value) value {
+		for _, prefix := range r.texts(args[0]) {
 			if strings.HasPrefix(t.String, prefix.String) {
 				return true
 			}
@@ -259,6 +259,7 @@ var layouts = map[byte]string{
 }
 
 func (r *run) strftime(format Text) Text {
+	r.touch(8 * len(format.String))
 	var b []byte
 	for s := format.String; s != ""; {
 		n, bare := 1, false

@@ -424,6 +424,7 @@ func (r *run) items(v value) []value {
 
 // attribute is v.name: a method or a field, then a dict's entry.
 func (r *run) attribute(v value, name string) value {
+	r.touch(len(name))
 	forbidPrivate(name)
 	switch v := v.(type) {
 	case undefined:
