@@ -117,7 +117,7 @@ func (w *weights) pack(t *tensor, scale float32, group int, newUnpacker func() u
 		return nil, err
 	}
 	cols, rows := t.cols, t.rows
-	m, err := kernel.NewTernary(rows, cols, scale)
+	m, err := kernel.NewTernary(rows, cols, scale, nil)
 	if err != nil {
 		return nil, fmt.Errorf("infer: tensor %q: %w", t.Name, err)
 	}

@@ -37,7 +37,7 @@ func eachKernelBench(b *testing.B, f func(b *testing.B)) {
 
 func BenchmarkTernaryMatMul(b *testing.B) {
 	rng := rand.New(rand.NewPCG(1, 2))
-	m, err := NewTernary(benchRows, benchCols, 1)
+	m, err := NewTernary(benchRows, benchCols, 1, nil)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -150,7 +150,7 @@ func BenchmarkRotary(b *testing.B) {
 }
 
 func BenchmarkSetRow(b *testing.B) {
-	m, err := NewTernary(panelRows, benchCols, 1)
+	m, err := NewTernary(panelRows, benchCols, 1, nil)
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -50,7 +50,7 @@ func TestSameEverywhere(t *testing.T) {
 		d.MatMul(y, x, n, w[:rows], p)
 		write(y...)
 	}
-	m, err := NewTernary(rows, cols, 0.123)
+	m, err := NewTernary(rows, cols, 0.123, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

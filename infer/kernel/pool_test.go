@@ -74,7 +74,7 @@ func TestNoAllocation(t *testing.T) {
 	p := NewPool(2)
 	defer p.Close()
 	const n, rows, cols = 3, 48, 96
-	m, err := NewTernary(rows, cols, 1)
+	m, err := NewTernary(rows, cols, 1, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -106,7 +106,7 @@ func TestThreadsAgree(t *testing.T) {
 		rng := newRand(t)
 		defer func(k kernel, procs int) { active = k; runtime.GOMAXPROCS(procs) }(active, runtime.GOMAXPROCS(0))
 		const n, rows, cols, d, positions = 5, 150, 224, 32, 70
-		m, err := NewTernary(rows, cols, 0.1)
+		m, err := NewTernary(rows, cols, 0.1, nil)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -20,8 +20,8 @@ const tokensPerCall = 32
 //	64 bytes for columns 0..15, 64 for 16..31, ...
 //	byte 4r+c of 64 holds the codes (weight+1) of row r, columns c, 4+c, 8+c, 12+c, lowest bits first
 //
-// so that (bytes >> 2k) & 3 is 16 rows by the 4 columns 4k..4k+3. Padding has code 1 in rows and meets zero activations in columns. The
-// kernel sums codes, which are weights + 1, and the sum of the activations is subtracted at the end.
+// so that (bytes >> 2k) & 3 is 16 rows by the 4 columns 4k..4k+3. What padding holds is of no account: its rows are dropped, its columns meet
+// zero activations. The kernel sums codes, which are weights + 1, and the sum of the activations is subtracted at the end.
 type Ternary struct {
 	rows, cols int
 	scale      float32
@@ -29,19 +29,24 @@ type Ternary struct {
 	data       []byte
 }
 
-// NewTernary makes a matrix of zeros; SetRow fills it. Columns for which a sum of codes could pass int32 (cols*2*128 >= 2^31) are
-// TENSOR_ACCUMULATOR_BOUND.
-func NewTernary(rows, cols int, scale float32) (*Ternary, error) {
+// NewTernary makes a matrix in data, which has TernaryBytes and becomes its own; nil allocates. SetRow fills it, every row of it. Columns for
+// which a sum of codes could pass int32 (cols*2*128 >= 2^31) are TENSOR_ACCUMULATOR_BOUND.
+func NewTernary(rows, cols int, scale float32, data []byte) (*Ternary, error) {
 	if int64(cols)*2*128 >= 1<<31 {
 		return nil, fault.New("TENSOR_ACCUMULATOR_BOUND", "ternary matrix has %d columns; int32 sums hold fewer than %d", cols, 1<<31/(2*128))
 	}
-	panel := roundUp(cols, panelCols) / panelCols * panelBytes
-	t := &Ternary{rows: rows, cols: cols, scale: scale, panel: panel, data: make([]byte, roundUp(rows, panelRows)/panelRows*panel)}
-	for i := range t.data {
-		t.data[i] = 0b01_01_01_01
+	size := TernaryBytes(rows, cols)
+	if data == nil {
+		data = make([]byte, size)
 	}
-	return t, nil
+	if len(data) != size {
+		panic("kernel: NewTernary: lengths disagree")
+	}
+	return &Ternary{rows: rows, cols: cols, scale: scale, panel: roundUp(cols, panelCols) / panelCols * panelBytes, data: data}, nil
 }
+
+// TernaryBytes is the memory that the weights of a matrix take.
+func TernaryBytes(rows, cols int) int { return roundUp(rows, panelRows) * roundUp(cols, panelCols) / 4 }
 
 // SetRow fills a row from trits [cols] of -1, 0 and +1. Different rows may be set concurrently.
 func (t *Ternary) SetRow(row int, trits []int8) {
@@ -71,9 +76,6 @@ func (t *Ternary) Rows() int { return t.rows }
 
 // Cols returns the number of inputs.
 func (t *Ternary) Cols() int { return t.cols }
-
-// Bytes returns the memory that the weights take.
-func (t *Ternary) Bytes() int { return len(t.data) }
 
 // MatMul computes y [x.Rows, t.Rows] = (f32(sum)*scale)/a + bias, where sum is the exact product of weights and activations; bias is nil or
 // [t.Rows]. y is overwritten. It panics if lengths disagree.

@@ -12,7 +12,7 @@ import (
 
 // panelOf packs 16 rows of codes through SetRow; rows [16*cols].
 func panelOf(t testing.TB, codes []byte, cols int) []byte {
-	m, err := NewTernary(panelRows, cols, 1)
+	m, err := NewTernary(panelRows, cols, 1, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -83,9 +83,12 @@ func TestTernaryKernels(t *testing.T) {
 	t.Run("R153 int32 bound", func(t *testing.T) {
 		eachKernel(t, func(t *testing.T, k kernel) {
 			const cols = 1<<31/(2*128) - 1
-			m, err := NewTernary(panelRows, cols, 1)
+			m, err := NewTernary(panelRows, cols, 1, nil)
 			if err != nil {
 				t.Fatal(err)
+			}
+			for r, trits := 0, make([]int8, cols); r < panelRows; r++ {
+				m.SetRow(r, trits)
 			}
 			m.SetRow(3, filled(cols, int8(1)))
 			sums, stride := make([]int32, panelRows), roundUp(cols, panelCols)
@@ -101,7 +104,7 @@ func TestTernaryKernels(t *testing.T) {
 				}
 			}
 		})
-		if _, err := NewTernary(1, 1<<31/(2*128), 1); fault.Code(err) != "TENSOR_ACCUMULATOR_BOUND" {
+		if _, err := NewTernary(1, 1<<31/(2*128), 1, nil); fault.Code(err) != "TENSOR_ACCUMULATOR_BOUND" {
 			t.Errorf("one column more: got %v", err)
 		}
 	})
@@ -156,7 +159,7 @@ func TestTernaryMatMul(t *testing.T) {
 		defer p.Close()
 		for range 50 {
 			rows, cols, n := 1+rng.IntN(70), 1+rng.IntN(300), 1+rng.IntN(70)
-			m, err := NewTernary(rows, cols, 0.37)
+			m, err := NewTernary(rows, cols, 0.37, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -261,11 +264,13 @@ func TestQuantize(t *testing.T) {
 	t.Run("R155 a zero row gives zeros", func(t *testing.T) {
 		p := NewPool(1)
 		defer p.Close()
-		m, err := NewTernary(5, 20, 0.5)
+		m, err := NewTernary(5, 20, 0.5, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		m.SetRow(1, filled(20, int8(1)))
+		for r := range 5 {
+			m.SetRow(r, filled(20, int8(r%2)))
+		}
 		a, y := NewActivations(1, 20), filled(5, nan)
 		if err := a.Quantize(make([]float32, 20), 1, 20); err != nil {
 			t.Fatal(err)
