@@ -20,33 +20,34 @@ func parse(r io.ReaderAt, size int64) (*File, error) {
 	return f, nil
 }
 
+// file returns what it has read and checked with an error, too.
 func (p *parser) file() (*File, error) {
 	f := &File{Size: p.size, Metadata: &Metadata{}}
 	var err error
 	if f.Version, err = p.version(); err != nil {
-		return nil, err
+		return f, err
 	}
 	tensors, err := p.count("tensors", minInfo, maxTensors, "GGUF_LIMIT_TENSORS")
 	if err != nil {
-		return nil, err
+		return f, err
 	}
 	entries, err := p.count("metadata entries", minEntry, maxEntries, "GGUF_LIMIT_KV")
 	if err != nil {
-		return nil, err
+		return f, err
 	}
 	if err := p.metadata(f.Metadata, entries); err != nil {
-		return nil, err
+		return f, err
 	}
 	if f.Alignment, err = alignment(f.Metadata); err != nil {
-		return nil, err
+		return f, err
 	}
 	if n, _, err := value[uint16](f.Metadata, names.SplitCount); err != nil {
-		return nil, err
+		return f, err
 	} else if n > 1 {
-		return nil, fault.New("GGUF_SPLIT", "this is one of %d files of a split model, which wf does not read; join them with llama-gguf-split --merge", n)
+		return f, fault.New("GGUF_SPLIT", "this is one of %d files of a split model, which wf does not read; join them with llama-gguf-split --merge", n)
 	}
 	if err := p.tensors(f, tensors); err != nil {
-		return nil, err
+		return f, err
 	}
 	f.infosEnd = p.pos
 	f.DataOffset, _ = checked.Align(p.pos, f.Alignment) // fits: pos is at most the size of a file
@@ -55,7 +56,7 @@ func (p *parser) file() (*File, error) {
 		data = f.Size - f.DataOffset
 	}
 	if f.order, f.end, err = place(f.Tensors, f.Alignment, data); err != nil {
-		return nil, err
+		return f, err
 	}
 	if padded, _ := checked.Align(f.end, f.Alignment); data > padded {
 		f.Trailing = data - padded
