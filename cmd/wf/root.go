@@ -32,6 +32,9 @@ func newRootCmd(env *environment) *cobra.Command {
 			if err := env.loadSettings(cmd, config); err != nil {
 				return err
 			}
+			if err := cmd.ValidateRequiredFlags(); err != nil { // cobra asks after this hook, when the error would no longer count as usage
+				return err
+			}
 			env.started = true
 			return nil
 		},
@@ -52,6 +55,7 @@ func newRootCmd(env *environment) *cobra.Command {
 		newGenerateCmd(env),
 		newTokenizeCmd(env),
 		newLogitsCmd(env),
+		newPerplexityCmd(env),
 		newDoctorCmd(env),
 		newConfigCmd(env),
 		newVersionCmd(env),
