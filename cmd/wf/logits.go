@@ -49,7 +49,8 @@ whole diffusion block as well.`,
 	}
 	m.bind(cmd)
 	p.bind(cmd)
-	cmd.Flags().MarkHidden("raw")
+	cmd.Flags().MarkHidden("raw") // logits are of the prompt as it is
+	cmd.Flags().MarkHidden("chat-template")
 	cmd.Flags().StringVar(&mask, "mask", "causal", "causal or block")
 	cmd.Flags().StringVarP(&out, "output", "o", "", "safetensors `file` to write")
 	cmd.Flags().BoolVar(&force, "force", false, "replace an existing output")

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/wrinklefree/wf/gguf"
+	"github.com/wrinklefree/wf/gguf/names"
 	"github.com/wrinklefree/wf/infer"
 	"github.com/wrinklefree/wf/infer/tiny"
 	"github.com/wrinklefree/wf/infer/tokenizer"
@@ -89,6 +90,16 @@ func (m *modelFlags) loadFile(env *environment, name string, file *gguf.File) (*
 		return nil, errors.Join(err, s.close())
 	}
 	return s, nil
+}
+
+// vocabulary is the model's metadata with the mask token that is in force, so that the tokenizer keeps it out of texts and of the stop set.
+func (m *modelFlags) vocabulary(model *infer.Model) *gguf.Metadata {
+	if m.mask.id == nil {
+		return model.Metadata()
+	}
+	md := model.Metadata().Clone()
+	md.Set(names.MaskToken, uint32(*m.mask.id))
+	return md
 }
 
 // named puts the file in front of an error that does not name it yet.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"io"
 	"strings"
 
@@ -19,6 +20,7 @@ type promptFlags struct {
 	file   string
 	ids    idList
 	system string
+	chat   string
 	raw    bool
 }
 
@@ -27,6 +29,7 @@ func (p *promptFlags) bind(cmd *cobra.Command) {
 	f.StringVarP(&p.text, "prompt", "p", "", "the prompt `text`")
 	f.StringVarP(&p.file, "file", "f", "", "read the prompt from `file`")
 	f.Var(&p.ids, "token-ids", "the prompt as token ids, 1,2,3: no template, no tokenizer")
+	f.StringVar(&p.chat, "chat-template", "", "chat template instead of the file's: chatml, llama-3, bitnet, or Jinja `source`")
 	f.BoolVar(&p.raw, "raw", false, "no chat template: the model continues the text; control tokens in it are recognised")
 }
 
@@ -97,6 +100,11 @@ func (p *promptFlags) encode(env *environment, s *session, args []string) ([]int
 	text, err := p.read(env, args)
 	if err != nil {
 		return nil, err
+	}
+	if p.chat != "" {
+		if err := s.tokenizer.SetChatTemplate(p.chat); err != nil {
+			return nil, fmt.Errorf("--chat-template: %w", err)
+		}
 	}
 	ids := s.tokenizer.Encode(text, tokenizer.EncodeOptions{Special: true, AddBOS: true})
 	if !p.raw && s.tokenizer.HasChatTemplate() {
