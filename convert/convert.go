@@ -7,10 +7,8 @@ import (
 	"io"
 	"path/filepath"
 	"strings"
-	"sync/atomic"
 	"time"
 
-	"github.com/wrinklefree/wf/convert/checkpoint"
 	"github.com/wrinklefree/wf/gguf"
 	"github.com/wrinklefree/wf/gguf/disk"
 	"github.com/wrinklefree/wf/gguf/fault"
@@ -23,70 +21,25 @@ import (
 // Codes: USAGE; those of checkpoint.Open, claim, MakePlan and quant.File.Write.
 func Run(ctx context.Context, o Options) (*Report, error) {
 	start := time.Now()
-	if err := o.Validate(); err != nil {
-		return nil, err
-	}
-	ckpt, err := checkpoint.Open(o.Path)
+	j, err := open(o)
 	if err != nil {
 		return nil, err
 	}
-	defer ckpt.Close()
-	if o.ConfigDir == "" {
-		o.ConfigDir = ckpt.Dir
-	}
-	if o.Name == "" {
-		o.Name = nameOf(ckpt.Dir)
-	}
-	side := sidecars{dir: o.ConfigDir}
-	defer side.close()
-	c, t, err := side.read()
-	if err != nil {
-		return nil, fmt.Errorf("convert: %w", err)
-	}
-	var sources []string
-	for _, s := range ckpt.Sources {
-		sources = append(sources, s.Path)
-	}
-	sources = append(sources, side.paths...)
-	output := disk.CreateOptions{Force: o.Force, Inputs: sources, Calls: o.calls}
+	defer j.close()
+	output := disk.CreateOptions{Force: o.Force, Inputs: j.sources, Calls: o.calls}
 	if o.Out == "" && !isAuto(o.Type) {
-		o.Out = outName(o.Name, parseType(o.Type))
+		j.o.Out = outName(j.o.Name, parseType(o.Type))
 	}
-	if err := preflight(&o, output); err != nil {
+	if err := preflight(&j.o, output); err != nil {
 		return nil, fmt.Errorf("convert: %w", err)
 	}
-	inv := takeInventory(ckpt)
-	if err := look(ctx, ckpt, inv, c, &o); err != nil {
-		return nil, fmt.Errorf("convert: %w", err)
+	if err := j.decide(ctx); err != nil {
+		return nil, err
 	}
-	plan, err := MakePlan(inv, c, t, o)
+	r, err := j.report()
 	if err != nil {
-		return nil, fmt.Errorf("convert: %w", err)
+		return nil, err
 	}
-	plan.Notices = append(append([]string{}, ckpt.Notices...), plan.Notices...)
-
-	var lost atomic.Uint64
-	file := plan.file(ctx, ckpt, &o, &lost)
-	file.Sources = sources
-	var damage []string // written by Scan, in the goroutine that Write waits for
-	file.Scan = func(i int, w io.Writer) error {
-		if i >= len(ckpt.Sources) {
-			return side.scan(i-len(ckpt.Sources), w)
-		}
-		notices, err := ckpt.Sources[i].Scan(w)
-		damage = append(damage, notices...)
-		return err
-	}
-	file.Changed = func() error { return errors.Join(ckpt.Changed(), side.changed()) }
-	if o.Out == "" {
-		o.Out = outName(o.Name, plan.Type)
-	}
-	_, infos, size, err := file.Plan()
-	if err != nil {
-		return nil, fmt.Errorf("convert: %w", err)
-	}
-	r := plan.report(infos, size, sources)
-	r.Out = o.Out
 	told := 0
 	tell := func(more ...string) {
 		r.Notices = append(r.Notices, more...)
@@ -98,13 +51,13 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	}
 	tell()
 	if !o.DryRun {
-		if err := file.Write(ctx, o.Out, output, o.Progress); err != nil {
+		if err := j.file.Write(ctx, r.Out, output, o.Progress); err != nil {
 			return nil, fmt.Errorf("convert: %w", err)
 		}
 		r.Written = true
 	}
-	tell(damage...)
-	if n := lost.Load(); n > 0 {
+	tell(j.damage...)
+	if n := j.lost.Load(); n > 0 {
 		tell(fmt.Sprintf("%d weights below 2^-25 became 0 in F16; bf16 and f32 keep them", n))
 	}
 	r.Seconds = time.Since(start).Seconds()

@@ -22,7 +22,6 @@ package convert
 
 import (
 	"errors"
-	"fmt"
 	"math"
 	"strings"
 
@@ -143,54 +142,4 @@ func parseType(name string) gguf.Type {
 		return t
 	}
 	return gguf.F16
-}
-
-// canonical lists the options that change bytes, in a fixed order, as wf.options records them: flags as a person would type them.
-func (o *Options) canonical() string {
-	var flags []string
-	add := func(format string, args ...any) { flags = append(flags, fmt.Sprintf(format, args...)) }
-	text := func(flag, value string) {
-		if value != "" {
-			add("%s %s", flag, value)
-		}
-	}
-	number := func(flag string, value int) {
-		if value != 0 {
-			add("%s %d", flag, value)
-		}
-	}
-	set := func(flag string, on bool) {
-		if on {
-			add("%s", flag)
-		}
-	}
-	text("--outtype", strings.ToLower(o.Type))
-	text("--token-embedding-type", strings.ToLower(o.TokenEmbedding))
-	text("--output-tensor-type", strings.ToLower(o.OutputTensor))
-	set("--allow-suspicious", o.AllowSuspicious)
-	set("--ternarize", o.Ternarize)
-	set("--keep-master-weights", o.KeepMasterWeights)
-	text("--scale-rule", o.ScaleRule)
-	if o.SubLNEps != nil {
-		add("--subln-eps %v", *o.SubLNEps)
-	}
-	text("--hidden-activation", o.HiddenActivation)
-	text("--pre-tokenizer", o.PreTokenizer)
-	if o.MaskToken != nil {
-		add("--mask-token-id %d", *o.MaskToken)
-	}
-	if o.NoMask {
-		add("--mask-token-id none")
-	}
-	text("--dialect", o.Dialect)
-	number("--block-size", o.BlockSize)
-	number("--sub-block-size", o.SubBlockSize)
-	if o.Threshold != nil {
-		add("--threshold %v", *o.Threshold)
-	}
-	text("--decode-mode", o.Mode)
-	if o.ShiftLogits != nil {
-		add("--shift-logits=%v", *o.ShiftLogits)
-	}
-	return strings.Join(flags, " ")
 }

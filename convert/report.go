@@ -17,6 +17,8 @@ type Report struct {
 	Sources      []string       `json:"sources"`           // files read
 	Notices      []string       `json:"notices,omitempty"`
 	Seconds      float64        `json:"seconds"`
+
+	Keys *gguf.Metadata `json:"-"` // all that the file has or would have, the receipt's sums still zero
 }
 
 // TensorReport is one tensor of the output.
