@@ -64,6 +64,7 @@ var faultCodes = []struct {
 	{"GGUF_BAD_OFFSET", exitRefused, "a tensor's offset is not aligned or out of order", "the file is damaged"},
 	{"GGUF_TENSOR_PAST_EOF", exitRefused, "a tensor ends beyond the file", "fetch the file again"},
 	{"GGUF_TENSOR_OVERLAP", exitRefused, "two tensors share bytes", "the file is damaged or hostile"},
+	{"GGUF_TRAILING_DATA", exitRefused, "bytes after the last tensor", "fetch the file again; who appends data to a model hides something"},
 	{"GGUF_DIRTY_PADDING", exitRefused, "padding between tensors is not zero", "harmless, but not what wf writes"},
 
 	// What a model file says.
@@ -141,6 +142,14 @@ var faultCodes = []struct {
 	{"UNSUPPORTED_DTYPE", exitUnsupported, "a weight in a dtype that cannot be converted", "save the checkpoint in BF16, F16 or F32"},
 	{"CONFIG_CONFLICT", exitRefused, "two statements of the checkpoint contradict each other", "the message names the flag that decides"},
 	{"MISSING_SCALE", exitRefused, "a packed matrix without exactly one weight_scale", "export the checkpoint again"},
+
+	// The receipt.
+	{"TENSOR_HASH_MISMATCH", exitRefused, "a tensor is not what the writer of the file hashed", "the file is damaged; fetch or make it again"},
+	{"SOURCE_MISMATCH", exitRefused, "the source is not the one that the file was made from", "name the source that the message describes"},
+	{"REPLAY_MISMATCH", exitRefused, "a tensor or key is not what the source gives", "make the file again"},
+	{"RECEIPT_MISSING", exitUnsupported, "the file does not say what made it", "only files that wf wrote can be compared with their source"},
+	{"RECEIPT_INVALID", exitRefused, "the receipt of the file contradicts itself", "the file is damaged, or something else edited it"},
+	{"RECEIPT_UNKNOWN", exitUnsupported, "the file records options that this release does not know", "verify it with the release that wrote it"},
 
 	// Tokenizer and chat template.
 	{"TOKENIZER_NOT_FOUND", exitIO, "no tokenizer beside the checkpoint", "put tokenizer.json there, or --config-dir"},
