@@ -149,16 +149,13 @@ func mixF16AVX2(o, p []float32, v []uint16, stride int) {
 	}
 }
 
-// exp16 does kernel.exp for a multiple of 16 numbers. c is expConstants.
+// exp16 does kernel.exp for a multiple of 16 numbers. c is expConstants, each in all 8 elements of a vector.
 //
 //go:noescape
 func exp16(l *lanes, e, x *float32, n int, scale, max float32, c *[13][8]float32)
 
-// expConstants are what exp16 needs, each in all 8 elements of a vector.
-var expConstants = func() (c [13][8]float32) {
-	for i, v := range [len(c)]float32{
-		expMax, expMin, log2E, roundMagic, ln2Hi, ln2Lo, expC5, expC4, expC3, expC2, expC1, expC0, 1,
-	} {
+var expVectors = func() (c [13][8]float32) {
+	for i, v := range expConstants {
 		for j := range c[i] {
 			c[i][j] = v
 		}
@@ -170,7 +167,7 @@ func expAVX2(l *lanes, e, x []float32, scale, max float32) {
 	n := len(x) &^ 15
 	if n > 0 {
 		_ = e[:n]
-		exp16(l, &e[0], &x[0], n, scale, max, &expConstants)
+		exp16(l, &e[0], &x[0], n, scale, max, &expVectors)
 	}
 	expGeneric(l, e[n:], x[n:], scale, max)
 }

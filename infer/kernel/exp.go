@@ -17,6 +17,9 @@ const (
 	expC5          = 0.0001989108
 )
 
+// expConstants are what the vectors of every width need, in the order of their assembly.
+var expConstants = [13]float32{expMax, expMin, log2E, roundMagic, ln2Hi, ln2Lo, expC5, expC4, expC3, expC2, expC1, expC0, 1}
+
 // Exp returns e^x within 1 unit in the last place; NaN for NaN. Every product is rounded before it is added, so vectors of any width do
 // the same without fused instructions.
 func Exp(x float32) float32 {

@@ -109,16 +109,21 @@ func squaresGeneric(x []float32) float32 {
 func dotQ8Generic(y []float32, x []int8, d []float32, w []byte) {
 	for i := range y {
 		var l lanes
-		for b, dx := range d {
-			block, xs := (*[q8Bytes]byte)(w[(i*len(d)+b)*q8Bytes:]), (*[q8Weights]int8)(x[b*q8Weights:])
-			sum := int32(0)
-			for e, v := range xs {
-				sum += int32(v) * int32(int8(block[2+e]))
-			}
-			dw := fromF16(binary.LittleEndian.Uint16(block[:]))
-			l[b%16] = fma32(float32(sum), dx*dw, l[b%16])
-		}
+		q8Blocks(&l, x, d, w[i*len(d)*q8Bytes:])
 		y[i] = l.sum()
+	}
+}
+
+// q8Blocks adds blocks to the lanes of one row, the first to lane 0.
+func q8Blocks(l *lanes, x []int8, d []float32, w []byte) {
+	for b, dx := range d {
+		block, xs := (*[q8Bytes]byte)(w[b*q8Bytes:]), (*[q8Weights]int8)(x[b*q8Weights:])
+		sum := int32(0)
+		for e, v := range xs {
+			sum += int32(v) * int32(int8(block[2+e]))
+		}
+		dw := fromF16(binary.LittleEndian.Uint16(block[:]))
+		l[b%16] = fma32(float32(sum), dx*dw, l[b%16])
 	}
 }
 

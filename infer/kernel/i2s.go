@@ -5,11 +5,11 @@ import "encoding/binary"
 // I2SCols is what the columns of a matrix must be a multiple of for SetI2S: a block of I2_S.
 const I2SCols = 128
 
-// SetI2S is SetRow for rows row, row+1, ... at once, row being a multiple of 16, from their I2_S codes in the published layout (quant, FORMATS.md
-// 2.7): the same bits, without a byte for each weight on the way. It reports false, and leaves the rows undefined, if there is a code 3.
+// SetI2S is SetRow for rows row, row+1, ... at once, from their I2_S codes in the published layout (package quant, FORMATS.md 2.7): the same
+// bits, without a byte for each weight on the way. It reports false, and leaves the rows undefined, if there is a code 3.
 func (t *Ternary) SetI2S(row int, codes []byte) bool {
 	stride := t.cols / 4
-	if t.cols%I2SCols != 0 || row%panelRows != 0 || len(codes)%stride != 0 {
+	if t.cols%I2SCols != 0 || len(codes)%stride != 0 {
 		panic("kernel: SetI2S: lengths disagree")
 	}
 	bad := uint64(0)

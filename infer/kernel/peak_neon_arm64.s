@@ -1,0 +1,99 @@
+//go:build !purego
+
+#include "textflag.h"
+#include "neon_arm64.h"
+
+// func peakSMLAL(turns int)
+//	128 multiply-adds a turn: 16 times SMLAL, as in the ternary product, into 16 sums
+TEXT ·peakSMLAL(SB), NOSPLIT, $0-8
+	MOVD turns+0(FP), R0
+
+loop:
+	SMLAL(0, 1, 16)
+	SMLAL(0, 1, 17)
+	SMLAL(0, 1, 18)
+	SMLAL(0, 1, 19)
+	SMLAL(0, 1, 20)
+	SMLAL(0, 1, 21)
+	SMLAL(0, 1, 22)
+	SMLAL(0, 1, 23)
+	SMLAL(0, 1, 24)
+	SMLAL(0, 1, 25)
+	SMLAL(0, 1, 26)
+	SMLAL(0, 1, 27)
+	SMLAL(0, 1, 28)
+	SMLAL(0, 1, 29)
+	SMLAL(0, 1, 30)
+	SMLAL(0, 1, 31)
+	SUBS $1, R0
+	BNE loop
+	RET
+
+// func peakSDOT(turns int)
+//	256 multiply-adds a turn: 16 times SDOT into 16 sums
+TEXT ·peakSDOT(SB), NOSPLIT, $0-8
+	MOVD turns+0(FP), R0
+
+loop:
+	SDOT0(0, 1, 16)
+	SDOT0(0, 1, 17)
+	SDOT0(0, 1, 18)
+	SDOT0(0, 1, 19)
+	SDOT0(0, 1, 20)
+	SDOT0(0, 1, 21)
+	SDOT0(0, 1, 22)
+	SDOT0(0, 1, 23)
+	SDOT0(0, 1, 24)
+	SDOT0(0, 1, 25)
+	SDOT0(0, 1, 26)
+	SDOT0(0, 1, 27)
+	SDOT0(0, 1, 28)
+	SDOT0(0, 1, 29)
+	SDOT0(0, 1, 30)
+	SDOT0(0, 1, 31)
+	SUBS $1, R0
+	BNE loop
+	RET
+
+// func peakFMLA(turns int)
+//	64 multiply-adds a turn: 16 times FMLA into 16 sums, with zeros, which no processor multiplies slowly
+TEXT ·peakFMLA(SB), NOSPLIT, $0-8
+	MOVD turns+0(FP), R0
+	VEOR V0.B16, V0.B16, V0.B16
+	VEOR V16.B16, V16.B16, V16.B16
+	VEOR V17.B16, V17.B16, V17.B16
+	VEOR V18.B16, V18.B16, V18.B16
+	VEOR V19.B16, V19.B16, V19.B16
+	VEOR V20.B16, V20.B16, V20.B16
+	VEOR V21.B16, V21.B16, V21.B16
+	VEOR V22.B16, V22.B16, V22.B16
+	VEOR V23.B16, V23.B16, V23.B16
+	VEOR V24.B16, V24.B16, V24.B16
+	VEOR V25.B16, V25.B16, V25.B16
+	VEOR V26.B16, V26.B16, V26.B16
+	VEOR V27.B16, V27.B16, V27.B16
+	VEOR V28.B16, V28.B16, V28.B16
+	VEOR V29.B16, V29.B16, V29.B16
+	VEOR V30.B16, V30.B16, V30.B16
+	VEOR V31.B16, V31.B16, V31.B16
+
+loop:
+	VFMLA V0.S4, V0.S4, V16.S4
+	VFMLA V0.S4, V0.S4, V17.S4
+	VFMLA V0.S4, V0.S4, V18.S4
+	VFMLA V0.S4, V0.S4, V19.S4
+	VFMLA V0.S4, V0.S4, V20.S4
+	VFMLA V0.S4, V0.S4, V21.S4
+	VFMLA V0.S4, V0.S4, V22.S4
+	VFMLA V0.S4, V0.S4, V23.S4
+	VFMLA V0.S4, V0.S4, V24.S4
+	VFMLA V0.S4, V0.S4, V25.S4
+	VFMLA V0.S4, V0.S4, V26.S4
+	VFMLA V0.S4, V0.S4, V27.S4
+	VFMLA V0.S4, V0.S4, V28.S4
+	VFMLA V0.S4, V0.S4, V29.S4
+	VFMLA V0.S4, V0.S4, V30.S4
+	VFMLA V0.S4, V0.S4, V31.S4
+	SUBS $1, R0
+	BNE loop
+	RET

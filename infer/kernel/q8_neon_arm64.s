@@ -1,0 +1,57 @@
+//go:build !purego
+
+#include "textflag.h"
+#include "neon_arm64.h"
+
+// BLOCK leaves in V_D four partial sums of a block's 32 products. |w| is at most 128 and |x| 127, so two
+// products fit 16 bits.
+#define BLOCK(LANE, D) \
+	VLD1.P 2(R2), V4.H[LANE]; \
+	VLD1.P 32(R2), [V0.B16, V1.B16]; \
+	VLD1.P 32(R1), [V2.B16, V3.B16]; \
+	SMULL(2, 0, 5); \
+	SMLAL2(2, 0, 5); \
+	SADDLP(5, D); \
+	SMULL(3, 1, 5); \
+	SMLAL2(3, 1, 5); \
+	SADALP(5, D)
+
+// FOUR adds 4 blocks to 4 lanes: V_LANES += float32(sums) * (d * dw), fused.
+#define FOUR(LANES) \
+	BLOCK(0, 16); \
+	BLOCK(1, 17); \
+	BLOCK(2, 18); \
+	BLOCK(3, 19); \
+	ADDP(17, 16, 16); \
+	ADDP(19, 18, 18); \
+	ADDP(18, 16, 16); \
+	SCVTF(16, 16); \
+	FCVTL(4, 4); \
+	VLD1.P 16(R3), [V6.S4]; \
+	FMUL(6, 4, 4); \
+	VFMLA V4.S4, V16.S4, LANES.S4
+
+// func dotLanesQ8NEON(l *lanes, x *int8, d *float32, w *byte, blocks int)
+//	the lanes of dotQ8Generic for a row; blocks is a multiple of 16, not 0
+//	R0 l, R1 x, R2 w, R3 d, R4 blocks; V20-V23 lanes
+TEXT ·dotLanesQ8NEON(SB), NOSPLIT, $0-40
+	MOVD l+0(FP), R0
+	MOVD x+8(FP), R1
+	MOVD d+16(FP), R3
+	MOVD w+24(FP), R2
+	MOVD blocks+32(FP), R4
+	VEOR V20.B16, V20.B16, V20.B16
+	VEOR V21.B16, V21.B16, V21.B16
+	VEOR V22.B16, V22.B16, V22.B16
+	VEOR V23.B16, V23.B16, V23.B16
+
+loop:
+	FOUR(V20)
+	FOUR(V21)
+	FOUR(V22)
+	FOUR(V23)
+	SUBS $16, R4
+	BNE loop
+
+	VST1 [V20.S4, V21.S4, V22.S4, V23.S4], (R0)
+	RET

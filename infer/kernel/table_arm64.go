@@ -1,0 +1,28 @@
+//go:build !purego
+
+package kernel
+
+import "golang.org/x/sys/cpu"
+
+var features = []feature{{"asimd", cpu.ARM64.HasASIMD}, {"asimddp", cpu.ARM64.HasASIMDDP}}
+
+var kernels = []kernel{neonDot(), neon, generic} // best first
+
+var neon = kernel{
+	name: "neon", supported: cpu.ARM64.HasASIMD,
+	ternary: ternaryNEON, finish: finishNEON, quantize: quantizeNEON,
+	dotF32: dotF32NEON, dotF16: dotF16NEON, dotBF16: dotBF16NEON, squares: squaresNEON, dotQ8: dotQ8NEON,
+	decodeF16: decodeF16NEON, decodeBF16: decodeBF16NEON,
+	mixF32: mixF32NEON, mixF16: mixF16NEON,
+	exp:   expNEON,
+	peaks: []peakLoop{{"SMLAL", true, 128, peakSMLAL}, {"FMLA", false, 64, peakFMLA}},
+}
+
+// neonDot is neon with the ternary product by SDOT (Armv8.2).
+func neonDot() kernel {
+	k := neon
+	k.name, k.supported = "neondot", k.supported && cpu.ARM64.HasASIMDDP
+	k.ternary = ternarySDOT
+	k.peaks = []peakLoop{{"SDOT", true, 256, peakSDOT}}
+	return k
+}
