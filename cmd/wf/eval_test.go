@@ -3,8 +3,12 @@ package main
 import (
 	"bufio"
 	"encoding/json"
+	"fmt"
+	"maps"
 	"math"
 	"os"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/wrinklefree/wf/convert"
@@ -85,7 +89,7 @@ func theta(v float32) *float32 { return &v }
 
 // TestEval asks the demonstration model all 300 questions, at most 96 new tokens each as the reference did, and holds the share of exact answers
 // within two points of its share, and the tokens a denoise step brings within 2 %. The normal run asks F32 and I2_S files in the default mode; with
-// WF_EVAL=all (make eval) F32, F16 and I2_S files in every mode.
+// WF_EVAL=all (make eval) F32, F16 and I2_S files in every mode, and docs/wf-tiny.md must hold the outcome.
 func TestEval(t *testing.T) {
 	var scores struct {
 		Modes map[string]struct {
@@ -103,9 +107,11 @@ func TestEval(t *testing.T) {
 	if all {
 		types = []string{"f32", "f16", "i2_s"}
 	}
+	table := "| file | mode | trained phrasings | unseen phrasings | tokens a denoise step |\n| --- | --- | --- | --- | --- |\n"
 	for _, typ := range types {
 		m := loadModel(t, convertTo(t, tinydlm+"hf", convert.Options{Type: typ}), infer.Options{})
-		for mode, want := range scores.Modes {
+		for _, mode := range slices.Sorted(maps.Keys(scores.Modes)) {
+			want := scores.Modes[mode]
 			if !all && mode != "iterative 0.9" {
 				continue
 			}
@@ -114,6 +120,7 @@ func TestEval(t *testing.T) {
 				perStep := float64(a.tokens) / float64(a.steps)
 				t.Logf("train %.4f (%.4f), held out %.4f (%.4f), %.3f tokens a step (%.3f)", a.share("train"), want.Train, a.share("held_out"), want.Held,
 					perStep, want.Tokens)
+				table += fmt.Sprintf("| %s | %s | %.1f %% | %.1f %% | %.1f |\n", strings.ToUpper(typ), mode, 100*a.share("train"), 100*a.share("held_out"), perStep)
 				if !(math.Abs(a.share("train")-want.Train) <= 0.02) || !(math.Abs(a.share("held_out")-want.Held) <= 0.02) {
 					t.Errorf("exact match %v of %v; want %v and %v within two points", a.right, a.asked, want.Train, want.Held)
 				}
@@ -122,5 +129,17 @@ func TestEval(t *testing.T) {
 				}
 			})
 		}
+	}
+	if all {
+		requireTable(t, "wf-tiny.md", table)
+	}
+}
+
+// requireTable holds a page in docs/ to a table that was measured.
+func requireTable(t *testing.T, page, table string) {
+	t.Helper()
+	text, err := os.ReadFile(docs + page)
+	if err != nil || !strings.Contains(string(text), table) {
+		t.Errorf("docs/%s does not hold this table (%v):\n%s", page, err, table)
 	}
 }

@@ -8,7 +8,6 @@ import (
 	"math"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 
 	"github.com/wrinklefree/wf/convert"
@@ -68,12 +67,8 @@ func TestGotchas(t *testing.T) {
 			t.Errorf("%s: %.3f of the answers are exact; expected %v to %v", c.name, exact, c.low, c.high)
 		}
 	}
-	if !all {
-		return
-	}
-	page, err := os.ReadFile(docs + "gotchas.md")
-	if err != nil || !strings.Contains(string(page), table) {
-		t.Errorf("docs/gotchas.md does not hold this table (%v):\n%s", err, table)
+	if all {
+		requireTable(t, "gotchas.md", table)
 	}
 }
 
