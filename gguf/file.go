@@ -124,6 +124,13 @@ func (f *File) Bytes(t *TensorInfo) []byte {
 	return f.data[start : start+t.Size : start+t.Size]
 }
 
+// Release says that a tensor's bytes are not needed soon, so that a map need not keep them in memory. They stay readable.
+func (f *File) Release(t *TensorInfo) {
+	if f.disk != nil {
+		f.disk.Release(f.DataOffset+t.Offset, t.Size)
+	}
+}
+
 // DirtyPadding reads everything between and behind the tensors, and returns an error with code GGUF_DIRTY_PADDING that names the tensor
 // before the first byte that is not zero: harmless to a reader, but nothing that an honest writer leaves.
 func (f *File) DirtyPadding() error {

@@ -65,18 +65,19 @@ func load(f *gguf.File, o *Options) (*Model, error) {
 	if w.err != nil {
 		return nil, w.err
 	}
-	if err := fitsMemory("the weights", w.need, availableMemory()); err != nil {
+	var err error
+	if m.arena, err = newArena(w.need); err != nil {
 		return nil, err
 	}
-
 	m.pool = kernel.NewPool(o.Threads)
-	w.pool = m.pool
-	err := disk.Guard(f.Path, w.read)
+	w.pool, w.arena = m.pool, m.arena
+	err = disk.Guard(f.Path, w.read)
 	if err == nil {
 		ropeFreqs, err = ropeDivisors(ropeFreqs, factor, config.HeadDim)
 	}
 	if err != nil {
 		m.pool.Close()
+		m.arena.close()
 		return nil, err
 	}
 	m.rope = kernel.NewRotary(config.HeadDim, config.RopeTheta, ropeFreqs, arch.interleaved)
@@ -126,10 +127,11 @@ type weights struct {
 	int8    bool
 	layout  quant.Layout // of I2_S
 	pool    *kernel.Pool
+	arena   *arena
 
 	claimed    map[string]bool
 	jobs       []func() error
-	need       uint64   // bytes that the jobs allocate
+	need       uint64   // bytes that the jobs take of the arena
 	notTernary []string // projections that were expected to be ternary and are not
 	err        error
 }
@@ -185,7 +187,7 @@ func (w *weights) vector(dst *[]float32, name string, n int) {
 	case !slices.Contains(floats, t.Type):
 		w.fail("MODEL_TENSOR_TYPE", "tensor %q is %v; a vector must be F32, F16 or BF16", name, t.Type)
 	default:
-		w.need += uint64(n) * 4
+		w.need += uint64(arenaSize(4 * n))
 		w.later(func() (err error) { *dst, err = w.readVector(t); return err })
 	}
 }
@@ -206,7 +208,7 @@ func (w *weights) matrix(dst **kernel.Dense, name string, rows, cols int) {
 		w.fail("MODEL_TENSOR_TYPE", "tensor %q is %v, a ternary type, which destroys an embedding or head; quantize again from the source",
 			name, t.Type)
 	default:
-		w.need += decodedSize(t)
+		w.need += uint64(decodedSize(t))
 		w.later(func() (err error) { *dst, err = w.readDense(t); return err })
 	}
 }
@@ -224,9 +226,9 @@ func (w *weights) linear(l *linear, layer int, part string, rows, cols int, need
 		return
 	}
 	if w.takesInt8(t.Type) {
-		w.need += uint64(rows) * uint64(cols) / 4
+		w.need += uint64(arenaSize(kernel.TernaryBytes(rows, cols)))
 	} else {
-		w.need += decodedSize(t)
+		w.need += uint64(decodedSize(t))
 	}
 	w.later(func() error { return w.readLinear(l, t) })
 }

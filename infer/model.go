@@ -18,6 +18,8 @@
 package infer
 
 import (
+	"errors"
+
 	"github.com/wrinklefree/wf/gguf"
 	"github.com/wrinklefree/wf/infer/kernel"
 )
@@ -27,7 +29,8 @@ type Model struct {
 	config    Config
 	cacheType gguf.Type
 	file      *gguf.File
-	owned     bool // Load opened the file, so Close closes it
+	owned     bool   // Load opened the file, so Close closes it
+	arena     *arena // the weights that do not lie in the file as they are used
 	pool      *kernel.Pool
 	rope      *kernel.Rotary
 
@@ -67,11 +70,12 @@ func (m *Model) Config() *Config { return &m.config }
 // Metadata returns the file's metadata, for the tokenizer. Do not modify it.
 func (m *Model) Metadata() *gguf.Metadata { return m.file.Metadata }
 
-// Close ends the threads and, for a model from Load, unmaps the file. Caches stay valid memory but cannot be used any more.
+// Close ends the threads, frees the weights and, for a model from Load, unmaps the file. Caches stay valid memory but cannot be used any more.
 func (m *Model) Close() error {
 	m.pool.Close()
+	err := m.arena.close()
 	if m.owned {
-		return m.file.Close()
+		err = errors.Join(err, m.file.Close())
 	}
-	return nil
+	return err
 }

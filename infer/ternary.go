@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"sync"
+	"sync/atomic"
 
 	"github.com/wrinklefree/wf/gguf"
 	"github.com/wrinklefree/wf/gguf/fault"
@@ -18,29 +19,48 @@ var errNotTernary = errors.New("not ternary")
 // unpacker reads trits of whole rows, the first being row. It fails with errNotTernary or *quant.CodeError.
 type unpacker func(trits []int8, row int) error
 
-// readTernary lays a matrix out for the kernel. Rows are unpacked by all threads, each with an unpacker of its own.
+// readTernary lays a matrix out for the kernel.
 func (w *weights) readTernary(t *tensor) (*kernel.Ternary, error) {
 	if t.Type == gguf.I2_S {
 		return w.readI2S(t)
 	}
 	scale := firstMagnitude(t)
-	switch {
-	case quant.IsTernary(t.Type):
-		return w.pack(t, scale, 1, func() unpacker { return unpackTQ(t, scale) })
-	case scale-scale != 0:
+	newUnpacker := func() unpacker { return unpackFloats(t, scale) }
+	if quant.IsTernary(t.Type) {
+		newUnpacker = func() unpacker { return unpackTQ(t, scale) }
+	} else if scale-scale != 0 {
 		return nil, errNotTernary // and not finite either, which readDense will say
 	}
-	return w.pack(t, scale, 1, func() unpacker { return unpackFloats(t, scale) })
+	m, err := w.newTernary(t, scale)
+	if err == nil {
+		err = w.unpack(m, t, 1, newUnpacker)
+	}
+	return m, err
 }
 
-// readI2S reads n/4 bytes of codes and the scale behind them (FORMATS.md 2.7). Blocks run through the whole tensor and may straddle rows, so
-// rows are unpacked in the smallest groups that begin and end with a block.
+// readI2S reads n/4 bytes of codes and the scale behind them (FORMATS.md 2.7).
 func (w *weights) readI2S(t *tensor) (*kernel.Ternary, error) {
 	cols, block := t.cols, int(w.layout)
 	codes, tail := t.data[:len(t.data)-quant.I2STailBytes], t.data[len(t.data)-quant.I2STailBytes:]
-	return w.pack(t, quant.I2SScale(tail), block/gcd(cols, block), func() unpacker {
+	m, err := w.newTernary(t, quant.I2SScale(tail))
+	if err != nil || w.layout == quant.Layout128 && cols%kernel.I2SCols == 0 && w.setI2S(m, t, codes) {
+		return m, err
+	}
+	// Blocks run through the whole tensor and may straddle rows, so rows are unpacked in the smallest groups that begin and end with a block.
+	return m, w.unpack(m, t, block/gcd(cols, block), func() unpacker {
 		return func(trits []int8, row int) error { return w.layout.Unpack(trits, codes[row*cols/4:][:len(trits)/4]) }
 	})
+}
+
+// setI2S is the short way for the published layout. It reports false where there is a code 3, and then unpacking will say where.
+func (w *weights) setI2S(m *kernel.Ternary, t *tensor, codes []byte) bool {
+	var bad atomic.Bool
+	w.pool.Run(t.rows, 64, func(lo, hi int) {
+		if !m.SetI2S(lo, codes[lo*t.cols/4:hi*t.cols/4]) {
+			bad.Store(true)
+		}
+	})
+	return !bad.Load()
 }
 
 func gcd(a, b int) int {
@@ -111,34 +131,35 @@ func firstMagnitude(t *tensor) float32 {
 	return 1e-5
 }
 
-// pack makes the kernel's matrix, group rows at a time.
-func (w *weights) pack(t *tensor, scale float32, group int, newUnpacker func() unpacker) (*kernel.Ternary, error) {
+// newTernary makes a matrix without weights yet.
+func (w *weights) newTernary(t *tensor, scale float32) (*kernel.Ternary, error) {
 	if err := checkScale(t, scale); err != nil {
 		return nil, err
 	}
-	cols, rows := t.cols, t.rows
-	m, err := kernel.NewTernary(rows, cols, scale, nil)
+	m, err := kernel.NewTernary(t.rows, t.cols, scale, w.arena.take(kernel.TernaryBytes(t.rows, t.cols)))
 	if err != nil {
 		return nil, fmt.Errorf("infer: tensor %q: %w", t.Name, err)
 	}
+	return m, nil
+}
+
+// unpack fills a matrix, group rows at a time. All threads do, each with an unpacker of its own.
+func (w *weights) unpack(m *kernel.Ternary, t *tensor, group int, newUnpacker func() unpacker) error {
 	var found findings
-	w.pool.Run(rows, group, func(lo, hi int) {
-		unpack, buffer := newUnpacker(), make([]int8, group*cols)
+	w.pool.Run(t.rows, group, func(lo, hi int) {
+		unpack, buffer := newUnpacker(), make([]int8, group*t.cols)
 		for ; lo < hi; lo += group {
-			trits := buffer[:min(group, hi-lo)*cols]
+			trits := buffer[:min(group, hi-lo)*t.cols]
 			if err := unpack(trits, lo); err != nil {
-				found.add(err, lo, cols)
+				found.add(err, lo, t.cols)
 				continue
 			}
-			for r := 0; len(trits) > 0; r, trits = r+1, trits[cols:] {
-				m.SetRow(lo+r, trits[:cols])
+			for r := 0; len(trits) > 0; r, trits = r+1, trits[t.cols:] {
+				m.SetRow(lo+r, trits[:t.cols])
 			}
 		}
 	})
-	if err := found.err(t); err != nil {
-		return nil, err
-	}
-	return m, nil
+	return found.err(t)
 }
 
 // findings gathers what the threads object to.

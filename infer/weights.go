@@ -18,12 +18,12 @@ func (w *weights) takesInt8(t gguf.Type) bool {
 // inPlace reports whether the kernel multiplies with the file's own bytes.
 func inPlace(t gguf.Type) bool { return t == gguf.Q8_0 || slices.Contains(floats, t) }
 
-// decodedSize is what readDense allocates.
-func decodedSize(t *tensor) uint64 {
+// decodedSize is what readDense takes of the arena.
+func decodedSize(t *tensor) int {
 	if inPlace(t.Type) {
 		return 0
 	}
-	return uint64(t.rows) * uint64(t.cols) * 4
+	return arenaSize(4 * t.rows * t.cols)
 }
 
 // readVector decodes a vector and checks that every number is finite.
@@ -31,7 +31,7 @@ func (w *weights) readVector(t *tensor) ([]float32, error) {
 	if err := w.checkFinite(t); err != nil {
 		return nil, err
 	}
-	v := make([]float32, t.rows*t.cols)
+	v := gguf.Float32s(w.arena.take(4 * t.rows * t.cols))
 	quant.Decode(v, t.Type, t.data)
 	return v, nil
 }
@@ -54,7 +54,7 @@ func (w *weights) readDense(t *tensor) (*kernel.Dense, error) {
 
 // decode returns a matrix as the bytes of an F32 tensor.
 func (w *weights) decode(t *tensor) []byte {
-	out := make([]byte, 4*t.rows*t.cols)
+	out := w.arena.take(4 * t.rows * t.cols)
 	w.pool.Run(t.rows, 1, func(lo, hi int) {
 		x := make([]float32, t.cols)
 		for r := lo; r < hi; r++ {
@@ -62,6 +62,7 @@ func (w *weights) decode(t *tensor) []byte {
 			quant.Encode(out[4*r*t.cols:][:0], gguf.F32, x)
 		}
 	})
+	w.file.Release(t.TensorInfo)
 	return out
 }
 
@@ -73,7 +74,12 @@ func (w *weights) readLinear(l *linear, t *tensor) (err error) {
 		}
 	}
 	if w.takesInt8(t.Type) {
-		if l.ternary, err = w.readTernary(t); err != errNotTernary {
+		m, err := w.readTernary(t)
+		if err == nil {
+			l.ternary = m
+			w.file.Release(t.TensorInfo)
+		}
+		if err != errNotTernary {
 			return err
 		}
 		w.notTernary = append(w.notTernary, t.Name)

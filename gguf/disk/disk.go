@@ -145,6 +145,15 @@ func (f *File) Map() ([]byte, error) {
 	return f.mapped, nil
 }
 
+// Release lets the system take back the memory behind size bytes of the map from offset on. They stay readable: that reads the file again.
+func (f *File) Release(offset, size uint64) {
+	page := uint64(os.Getpagesize())
+	lo, hi := (offset+page-1)/page*page, (offset+size)/page*page
+	if lo < hi && hi <= uint64(len(f.mapped)) {
+		release(f.mapped[lo:hi])
+	}
+}
+
 // Close releases the map and the file.
 func (f *File) Close() error {
 	var err error

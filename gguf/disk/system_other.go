@@ -22,6 +22,7 @@ func mapFile(f *File) ([]byte, error) {
 }
 
 func unmap([]byte) error { return nil }
+func release([]byte)     {} // a copy cannot be read again
 
 // openTemporary creates the temporary file. On Windows a file that another process has open cannot be removed, which is the lock.
 func openTemporary(path string) (data, lock *os.File, err error) {

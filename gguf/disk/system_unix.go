@@ -29,6 +29,8 @@ func mapFile(f *File) ([]byte, error) {
 
 func unmap(data []byte) error { return unix.Munmap(data) }
 
+func release(data []byte) { unix.Madvise(data, unix.MADV_DONTNEED) } // only advice: if it fails, the memory stays
+
 // openTemporary opens the temporary file, empty, and locks it. The lock is on an open file of its own: it outlives the close of data that has
 // to come before the rename, and ends with the process, however that ends.
 func openTemporary(path string) (data, lock *os.File, err error) {
