@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/wrinklefree/wf/quant"
 )
 
 // free are the options that do not change the bytes of the model, or that the file records elsewhere (Name, Version).
@@ -43,22 +45,22 @@ func TestCanonical(t *testing.T) {
 		if field.Name != "NoMask" { // contradicts MaskToken
 			set(&all)
 		}
-		text := one.canonical()
-		got, err := parseCanonical(text)
-		if text == "" || err != nil || !reflect.DeepEqual(got, one) {
+		text := quant.Record(recorded, &one)
+		got, err := quant.Recall(recorded, text)
+		if text == "" || err != nil || !reflect.DeepEqual(*got, one) {
 			t.Errorf("%s: recorded as %q, read back as %+v, %v", field.Name, text, got, err)
 		}
 	}
-	got, err := parseCanonical(all.canonical())
-	if err != nil || !reflect.DeepEqual(got, all) {
-		t.Errorf("all options: %q, %v", all.canonical(), err)
+	got, err := quant.Recall(recorded, quant.Record(recorded, &all))
+	if err != nil || !reflect.DeepEqual(*got, all) {
+		t.Errorf("all options: %q, %v", quant.Record(recorded, &all), err)
 	}
-	if got, err := parseCanonical(""); err != nil || !reflect.DeepEqual(got, Options{}) {
+	if got, err := quant.Recall(recorded, ""); err != nil || !reflect.DeepEqual(*got, Options{}) {
 		t.Errorf("no options: %+v, %v", got, err)
 	}
 	for _, text := range []string{"x", " ", "--outtype", "--outtype ", "--outtype F16", "--outtype f16 ", "--ternarizes", "--ternarize yes", "--block-size x",
 		"--ternarize --outtype f16", "--block-size 07", "--shift-logits true", "--threshold 0.10", "--mask-token-id 1 --mask-token-id 2", strings.Repeat("--ternarize ", 1000), "--synthetic bitnet-2b"} {
-		_, err := parseCanonical(text)
+		_, err := quant.Recall(recorded, text)
 		requireCode(t, err, "RECEIPT_UNKNOWN")
 	}
 }

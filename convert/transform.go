@@ -136,7 +136,7 @@ func regroup[T any](t *TensorPlan, to *[]T, from []T) []T {
 
 // file returns the plan as quant writes it.
 func (p *Plan) file(ctx context.Context, ckpt *checkpoint.Checkpoint, o *Options, lost *atomic.Uint64) *quant.File {
-	f := &quant.File{Metadata: p.Metadata, Type: p.Type, Version: o.Version, Options: o.canonical()}
+	f := &quant.File{Metadata: p.Metadata, Type: p.Type, Version: o.Version, Options: quant.Record(recorded, o)}
 	for i := range p.Tensors {
 		t := &p.Tensors[i]
 		source, _ := ckpt.Tensor(t.Source)

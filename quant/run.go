@@ -130,7 +130,7 @@ func plan(ctx context.Context, in *gguf.File, o Options) (*rewrite, error) {
 		return nil, err
 	}
 	r := &rewrite{o: o, in: in, file: File{
-		Metadata: in.Metadata.Clone(), Type: o.Type, Version: o.Version, Options: canonical(o), Sources: []string{o.In}, Changed: in.Changed,
+		Metadata: in.Metadata.Clone(), Type: o.Type, Version: o.Version, Options: Record(words, &o), Sources: []string{o.In}, Changed: in.Changed,
 	}}
 	for i := range in.Tensors {
 		info := &in.Tensors[i]
@@ -238,24 +238,6 @@ func InputLayout(md *gguf.Metadata, option string) (Layout, error) {
 		return 0, fault.New("MODEL_BAD_PARAM", "%s is %d; wf reads layouts 128 and 64", names.I2SLayout, marked)
 	}
 	return layout, nil
-}
-
-// canonical lists what changes bytes, in a fixed order, as a person would type it.
-func canonical(o Options) string {
-	words := []string{"quantize", strings.ToLower(o.Type.String())}
-	if o.HasTokenEmbedding {
-		words = append(words, "--token-embedding-type", strings.ToLower(o.TokenEmbedding.String()))
-	}
-	if o.HasOutputTensor {
-		words = append(words, "--output-tensor-type", strings.ToLower(o.OutputTensor.String()))
-	}
-	if o.AllowRequantize {
-		words = append(words, "--allow-requantize")
-	}
-	if o.I2SLayout != "" {
-		words = append(words, "--i2s-layout", o.I2SLayout)
-	}
-	return strings.Join(words, " ")
 }
 
 // scan finds out whether the weights that must be ternary are, a tensor on each processor. The first in file order that is not is the error.
