@@ -2,6 +2,7 @@ package convert
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -51,6 +52,10 @@ func TestEveryShapeInEveryType(t *testing.T) {
 			s.checkMetadata(t, exact)
 			s.checkTensors(t, exact, gguf.F32)
 			s.checkValues(t, exact)
+			values := map[string][]float32{}
+			for _, info := range exact.Tensors() {
+				values[info.Name] = exact.floats(t, info.Name)
+			}
 			for _, typ := range []gguf.Type{gguf.F16, gguf.BF16, gguf.Q8_0, gguf.I2_S, gguf.TQ1_0} {
 				out, err := tryConvert(t, testdata+s.path, Options{Type: typ.String()})
 				if quant.IsTernary(typ) && s.source == "dense" {
@@ -62,7 +67,9 @@ func TestEveryShapeInEveryType(t *testing.T) {
 				}
 				s.checkTensors(t, out, typ)
 				for _, info := range out.Tensors() {
-					requireEncoded(t, out, info, exact.floats(t, info.Name))
+					if s.path != "tinydlm/pt" { // the same values as tinydlm/hf: R77
+						requireEncoded(t, out, info, values[info.Name])
+					}
 				}
 			}
 		})
@@ -263,7 +270,15 @@ func TestRunPlans(t *testing.T) {
 		}
 		real := convertDir(t, testdata+"tinydlm/hf", Options{Type: "i2_s", Out: filepath.Join(dir, "x.gguf")})
 		dry.Report.Written, dry.Report.Seconds, real.Report.Seconds = true, 0, 0
-		if a, b := fmt.Sprintf("%+v", *dry.Report), fmt.Sprintf("%+v", *real.Report); a != b {
+		a, err := json.Marshal(dry.Report)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := json.Marshal(real.Report)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(a, b) {
 			t.Errorf("dry run reports\n%s\nthe conversion\n%s", a, b)
 		}
 	})

@@ -13,7 +13,7 @@ import (
 )
 
 // maxMerges bounds model.merges; the largest published list has 514 906.
-const maxMerges = 700_000
+const maxMerges = 600_000
 
 // Tokenizer is a byte-level BPE vocabulary: tokenizer.json, with what tokenizer_config.json and the chat template files add.
 type Tokenizer struct {
