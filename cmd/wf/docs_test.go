@@ -109,7 +109,7 @@ func TestEveryCodeIsDocumented(t *testing.T) {
 		if table[f.code] > 1 {
 			t.Errorf("code %s stands twice in faults.go", f.code)
 		}
-		if f.means == "" || f.remedy == "" || f.status < exitUsage || f.status > exitBusy {
+		if f.means == "" || f.remedy == "" || f.status < exitBug || f.status > exitBusy {
 			t.Errorf("code %s: the line is incomplete", f.code)
 		}
 	}
@@ -127,7 +127,7 @@ func TestEveryCodeIsDocumented(t *testing.T) {
 }
 
 // isCode tells a code from other strings in the source.
-var isCode = regexp.MustCompile(`^[A-Z][A-Z0-9]*(_[A-Z0-9]+)+$|^USAGE$|^LOCKED$|^PERMISSION$`)
+var isCode = regexp.MustCompile(`^[A-Z][A-Z0-9]*(_[A-Z0-9]+)+$|^(USAGE|LOCKED|PERMISSION|OVERLOADED|DRAINING|STALLED|CANCELLED|DEADLINE|INTERNAL)$`)
 
 // codesInSource lists the codes in the module's non-test files: string literals that look like one, where an error is made.
 func codesInSource(t *testing.T) map[string]string {

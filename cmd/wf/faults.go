@@ -166,4 +166,13 @@ var faultCodes = []struct {
 	{"TEMPLATE_LIMIT", exitRefused, "the chat template takes too many steps or writes too much", "--raw generates without it"},
 	{"TEMPLATE_ERROR", exitRefused, "the chat template refused these messages", "the message carries its words"},
 	{"TEMPLATE_MISSING", exitRefused, "the model has no chat template", "--raw generates without one"},
+
+	// Requests of a running engine. The command line sees none of them; their status says what kind of trouble they are.
+	{"OVERLOADED", exitLimit, "too many requests wait, or one has waited too long", "try again after the time that the answer names"},
+	{"DRAINING", exitBusy, "the server is shutting down", "ask another one"},
+	{"STALLED", exitBusy, "a pass through the model takes longer than the watchdog's period", "the machine is overloaded or the process stopped; see its log"},
+	{"CANCELLED", exitBusy, "the request was cancelled by whoever sent it", "nothing is wrong"},
+	{"DEADLINE", exitLimit, "the request took longer than it was given", "ask for fewer tokens, or allow more time"},
+	{"SLOW_CONSUMER", exitLimit, "nobody read the answer while it was written", "read the stream as it comes"},
+	{"INTERNAL", exitBug, "a panic, which ended the requests it concerned", "report it; the log has the place"},
 }

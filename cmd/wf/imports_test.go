@@ -24,6 +24,7 @@ var mayImport = map[string][]string{
 	"infer/tokenizer":          {"infer/tokenizer/template", "gguf", "gguf/fault", "gguf/checked", "gguf/names"},
 	"infer/tokenizer/template": {"gguf/fault", "gguf/checked"},
 	"infer/diffusion":          {"infer", "infer/kernel", "gguf/fault", "gguf/names"},
+	"infer/engine":             {"infer/diffusion", "infer", "gguf/fault"},
 	"infer/synthetic":          {"quant", "gguf", "gguf/names"},
 	"infer/tiny":               {},
 	"cmd/wf":                   nil, // everything
