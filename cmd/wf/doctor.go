@@ -97,7 +97,7 @@ func examine(threads int) (*diagnosis, error) {
 	if threads == 0 {
 		threads = d.Quota
 	}
-	d.Limits = measureLimits(threads)
+	d.Limits = newYardstick(threads).best(5)
 	return d, nil
 }
 

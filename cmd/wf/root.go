@@ -55,6 +55,7 @@ func newRootCmd(env *environment) *cobra.Command {
 		newGenerateCmd(env),
 		newTokenizeCmd(env),
 		newLogitsCmd(env),
+		newBenchCmd(env),
 		newPerplexityCmd(env),
 		newDoctorCmd(env),
 		newConfigCmd(env),

@@ -1,0 +1,208 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/wrinklefree/wf/gguf"
+	"github.com/wrinklefree/wf/infer/synthetic"
+)
+
+func newBenchCmd(env *environment) *cobra.Command {
+	var b bench
+	cmd := &cobra.Command{
+		Use:   "bench",
+		Short: "Measure how fast models run here",
+		Long: `Measure how fast models run here. Flags and the tests pp and tg are those of llama-bench, so that rows can stand side by side:
+
+  ppN       N prompt tokens, logits of the last one
+  tgN       N passes of one token each, with logits: the autoregressive step
+  stepB     a denoise step: a block of B rows that see each other, logits of all
+  stepS     a denoise step over a sub-block of S rows, with the sub-block cache
+  headB     the part of stepB that computes the logits: stepB less the same pass without logits, taken in pairs
+  commitB   a finished block into the cache, logits of its last row
+
+The step, head and commit rows are there for diffusion models and synthetic ones. Each repetition runs every test once, in turn, so that a noisy
+machine disturbs all alike; one round before them does not count. Rows give the median time of a sample and tokens/s as median and as mean ±
+standard deviation. @ dN stands behind a test with N positions in the cache before it.
+
+A model that is not synthetic answers questions as well: those of --eval, whose lines have question and answer, or a few of its own. That row has
+tokens/s without prefill, tokens a denoise step, steps a block, the median time to the first block's last token, percentiles (nearest rank) of the
+time a block takes with its commit, and with --eval the share of exact answers. --sweep does it for every threshold.
+
+--peak measures the machine in every round as well, with the kernels' own instructions, and adds two columns: the share of a sample's time that its
+matrix products would take at the multiply-add peak, and the share that reading each weight once a pass would take at the read bandwidth. Both are
+medians over the rounds. The weights of a small model stay in the cache, which is faster than memory.
+
+--synthetic runs a model of a published shape with random weights: ` + shapeNames() + `.`,
+		Example: `  wf bench -m model-I2_S.gguf -p 32,128,512 -n 32
+  wf bench --synthetic bitnet-2b --peak -o csv
+  wf bench --sweep threshold=0.5:0.95 --eval eval.jsonl
+  wf bench --synthetic bitnet-2b --save 2b-I2_S.gguf
+  wf bench --synthetic bitnet-2b --as-checkpoint ./2b`,
+		Args: positional(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := b.validate(); err != nil {
+				return err
+			}
+			switch {
+			case b.save != "":
+				return b.saveModel(cmd.Context(), env)
+			case b.checkpoint != "":
+				return b.saveCheckpoint(cmd.Context(), env)
+			}
+			r, err := b.run(cmd.Context(), env)
+			if err != nil {
+				return err
+			}
+			return r.print(env.stdout, b.output)
+		},
+	}
+	b.bind(cmd)
+	return cmd
+}
+
+// bench is what to measure. Its modelFlags hold the model and threads of the moment.
+type bench struct {
+	modelFlags
+	models, synthetic     []string
+	projection, embedding tensorType
+	save, checkpoint      string
+	force                 bool
+	threadCounts          []int
+	prompts, gens, depths []int
+	repetitions           int
+	output                string
+	peak                  bool
+	mode                  string
+	threshold             optional[float32]
+	subBlockCache         bool
+	maxTokens             int
+	eval                  string
+	sweep                 sweep
+}
+
+func (b *bench) bind(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.StringArrayVarP(&b.models, "model", "m", nil, "GGUF `file`; may be repeated (without it: the small model that wf carries)")
+	f.StringArrayVar(&b.synthetic, "synthetic", nil, "a random model of this `shape`; may be repeated")
+	b.projection = tensorType{allow: []gguf.Type{gguf.I2_S, gguf.TQ2_0, gguf.TQ1_0, gguf.Q8_0, gguf.F16, gguf.BF16, gguf.F32}}
+	f.Var(&b.projection, "type", "type of a synthetic model's projections (as its shape is usually run)")
+	f.Var(&b.embedding, "token-embedding-type", "type of a synthetic model's embedding and head (q8_0)")
+	f.StringVar(&b.save, "save", "", "write the synthetic model to `file`, and measure nothing")
+	f.StringVar(&b.checkpoint, "as-checkpoint", "", "write the synthetic model to `folder` as training leaves it (bf16 safetensors), and measure nothing")
+	f.BoolVar(&b.force, "force", false, "replace existing outputs")
+	f.IntSliceVarP(&b.threadCounts, "threads", "t", []int{0}, "threads to compute with, one or more (0: as many as the processor quota allows)")
+	f.IntSliceVarP(&b.prompts, "n-prompt", "p", []int{8, 32, 128, 512}, "prompt tokens of the pp tests (0: none)")
+	f.IntSliceVarP(&b.gens, "n-gen", "n", []int{32}, "passes of the tg tests (0: none)")
+	f.IntSliceVarP(&b.depths, "n-depth", "d", []int{0}, "positions in the cache before a test")
+	f.IntVarP(&b.repetitions, "repetitions", "r", 5, "samples of each test")
+	f.StringVarP(&b.output, "output", "o", "md", "md, csv, json or jsonl")
+	f.BoolVar(&b.peak, "peak", false, "measure the machine's limits, and print each row's share of them")
+	b.threshold = optionalFloat()
+	f.StringVar(&b.mode, "decode-mode", "", "of the answers: iterative, greedy, adaptive or autoregressive (the file's, else the dialect's)")
+	f.Var(&b.threshold, "threshold", "of the answers: take a masked token whose confidence exceeds this, 0 to 1 (the file's, else the dialect's)")
+	f.BoolVar(&b.subBlockCache, "sub-block-cache", false, "of the answers: rerun a sub-block alone where that is possible")
+	f.IntVar(&b.maxTokens, "max-tokens", 96, "tokens of an answer at most (0: no answers)")
+	f.StringVar(&b.eval, "eval", "", "ask the questions in `file`: JSON lines with question and answer")
+	f.Var(&b.sweep, "sweep", "answer at each threshold: threshold=LOW:HIGH[:STEP]")
+	b.bindLoading(cmd)
+}
+
+func shapeNames() string {
+	var all []string
+	for _, s := range synthetic.Shapes {
+		all = append(all, s.Name)
+	}
+	return strings.Join(all, ", ")
+}
+
+func (b *bench) validate() error {
+	var errs []error
+	check := func(ok bool, format string, args ...any) {
+		if !ok {
+			errs = append(errs, usagef(format, args...))
+		}
+	}
+	for _, list := range [][]int{b.prompts, b.gens, b.depths, b.threadCounts, {b.maxTokens}} {
+		check(!slices.ContainsFunc(list, func(n int) bool { return n < 0 || n > maxPositions }), "%v: wanted 0 to %d", list, maxPositions)
+	}
+	check(b.repetitions > 0, "--repetitions %d: wanted at least 1", b.repetitions)
+	check(slices.Contains([]string{"md", "csv", "json", "jsonl"}, b.output), "--output %q: wanted md, csv, json or jsonl", b.output)
+	check(len(b.sweep.thresholds) == 0 || b.eval != "", "--sweep needs --eval: without right answers, speed means nothing")
+	check(b.save == "" && b.checkpoint == "" || len(b.synthetic) == 1, "--save and --as-checkpoint write one model: give one --synthetic")
+	check(b.save == "" || b.checkpoint == "", "--save and --as-checkpoint: give one of them")
+	for _, name := range b.synthetic {
+		_, ok := synthetic.Find(name)
+		check(ok, "--synthetic %q: wanted one of %s", name, shapeNames())
+	}
+	return errors.Join(errs...)
+}
+
+// maxPositions bounds sizes, so that a slip of the finger does not ask for terabytes.
+const maxPositions = 1 << 20
+
+// run measures every model with every number of threads.
+func (b *bench) run(ctx context.Context, env *environment) (*benchReport, error) {
+	if len(b.models)+len(b.synthetic) == 0 {
+		b.models = []string{""}
+	}
+	questions, err := b.questions()
+	if err != nil {
+		return nil, err
+	}
+	r := &benchReport{}
+	for _, b.threads = range b.threadCounts {
+		var machine *yardstick
+		if b.peak {
+			machine = newYardstick(b.threadsUsed())
+		}
+		for _, name := range b.synthetic {
+			s, err := b.loadSynthetic(env, name)
+			if err != nil {
+				return nil, err
+			}
+			err = r.addPasses(ctx, env, b, s, true, machine)
+			if err := errors.Join(err, s.close()); err != nil {
+				return nil, err
+			}
+		}
+		for _, b.path = range b.models {
+			s, err := b.load(env)
+			if err != nil {
+				return nil, err
+			}
+			err = r.addPasses(ctx, env, b, s, s.model.Config().Diffusion != nil, machine)
+			if err == nil && b.maxTokens > 0 {
+				err = r.addAnswers(ctx, b, s, questions, env)
+			}
+			if err := errors.Join(err, s.close()); err != nil {
+				return nil, b.named(err)
+			}
+		}
+	}
+	return r, nil
+}
+
+// threadsUsed is how many threads the model of the moment has.
+func (b *bench) threadsUsed() int { return cmp.Or(b.threads, runtime.GOMAXPROCS(0)) }
+
+// subject says what a row was measured on.
+type subject struct {
+	Model   string `json:"model"`
+	Size    uint64 `json:"model_size"`     // bytes of all tensors
+	Params  uint64 `json:"model_n_params"` // weights
+	Kernel  string `json:"kernel"`
+	Threads int    `json:"n_threads"`
+	Test    string `json:"test"`
+}
+
+func (s subject) fields() []string {
+	return []string{s.Model, fmt.Sprint(s.Size), fmt.Sprint(s.Params), s.Kernel, fmt.Sprint(s.Threads), s.Test}
+}
