@@ -49,6 +49,12 @@ var generic = kernel{
 // active is the implementation in use; kernels lists what this build has, best first.
 var active = firstSupported(kernels)
 
+// withTernary is a row that differs from another in the ternary product, and needs one feature more.
+func withTernary(k kernel, name string, has bool, ternary func([]int32, []byte, []int8, int), peak peakLoop) kernel {
+	k.name, k.supported, k.ternary, k.peaks = name, k.supported && has, ternary, []peakLoop{peak}
+	return k
+}
+
 func firstSupported(kernels []kernel) kernel {
 	for _, k := range kernels {
 		if k.supported {
@@ -74,5 +80,5 @@ type feature struct {
 	has  bool
 }
 
-// Name returns the name of the implementation in use: generic or avx2.
+// Name returns the name of the implementation in use, as in "avx2" or "generic".
 func Name() string { return active.name }

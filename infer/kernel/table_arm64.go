@@ -6,7 +6,11 @@ import "golang.org/x/sys/cpu"
 
 var features = []feature{{"asimd", cpu.ARM64.HasASIMD}, {"asimddp", cpu.ARM64.HasASIMDDP}}
 
-var kernels = []kernel{neonDot(), neon, generic} // best first
+var kernels = []kernel{ // best first
+	withTernary(neon, "neondot", cpu.ARM64.HasASIMDDP, ternarySDOT, peakLoop{"SDOT", true, 256, peakSDOT}),
+	neon,
+	generic,
+}
 
 var neon = kernel{
 	name: "neon", supported: cpu.ARM64.HasASIMD,
@@ -16,13 +20,4 @@ var neon = kernel{
 	mixF32: mixF32NEON, mixF16: mixF16NEON,
 	exp:   expNEON,
 	peaks: []peakLoop{{"SMLAL", true, 128, peakSMLAL}, {"FMLA", false, 64, peakFMLA}},
-}
-
-// neonDot is neon with the ternary product by SDOT (Armv8.2).
-func neonDot() kernel {
-	k := neon
-	k.name, k.supported = "neondot", k.supported && cpu.ARM64.HasASIMDDP
-	k.ternary = ternarySDOT
-	k.peaks = []peakLoop{{"SDOT", true, 256, peakSDOT}}
-	return k
 }
