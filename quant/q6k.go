@@ -32,36 +32,56 @@ func roundEven(v float32) int32 {
 // q6Code returns the code of a scaled weight, without the offset 32.
 func q6Code(v float32) int32 { return min(max(roundEven(v), -32), 31) }
 
-// q6Scale searches the scale of a sub-block that makes the error, weighted by x², least: it tries 19 around -32/largest.
-func q6Scale(x []float32) float32 {
-	m := largest(x)
-	if abs(m) < tiny {
-		return 0
+// q6Tries holds what the search of a sub-block's scale tries, in its order: the reciprocals are these numbers over the largest weight. The five
+// zeros make whole vectors.
+var q6Tries = func() (tries [24]float32) {
+	tries[0] = -32
+	n := 1
+	for is := -9; is <= 9; is++ {
+		if is != 0 {
+			tries[n] = -(32 + float32(0.1*float32(is)))
+			n++
+		}
 	}
+	return tries
+}()
+
+// q6Fits are the sums over a sub-block that say how well each try fits: lx²/l2 is to be largest, at the scale lx/l2.
+type q6Fits struct{ lx, l2 [24]float32 }
+
+// q6FitGeneric computes the sums for the largest weight m, adding weight after weight.
+func q6FitGeneric(fits *q6Fits, x *[16]float32, m float32) {
 	var w, wx [16]float32
-	for i, v := range x[:16] {
+	for i, v := range x {
 		w[i] = v * v
 		wx[i] = w[i] * v
 	}
-	fit := func(iscale float32) (sumlx, suml2 float32) {
-		for i, v := range x[:16] {
+	for try, t := range q6Tries[:19] {
+		iscale := t / m
+		var lx, l2 float32
+		for i, v := range x {
 			l := float32(q6Code(float32(iscale * v)))
-			sumlx += float32(wx[i] * l)
-			suml2 += float32(float32(w[i]*l) * l)
+			lx += float32(wx[i] * l)
+			l2 += float32(float32(w[i]*l) * l)
 		}
-		return sumlx, suml2
+		fits.lx[try], fits.l2[try] = lx, l2
 	}
-	sumlx, suml2 := fit(-32 / m)
-	scale := sumlx / suml2
-	best := scale * sumlx
-	for is := -9; is <= 9; is++ {
-		if is == 0 {
-			continue
-		}
-		sumlx, suml2 = fit(-(32 + float32(0.1*float32(is))) / m)
-		if suml2 > 0 && float32(sumlx*sumlx) > float32(best*suml2) {
-			scale = sumlx / suml2
-			best = scale * sumlx
+}
+
+// q6Scale searches the scale of a sub-block that makes the error, weighted by x², least.
+func q6Scale(x *[16]float32) float32 {
+	m := largest(x[:])
+	if abs(m) < tiny {
+		return 0
+	}
+	var fits q6Fits
+	q6Fit(&fits, x, m)
+	scale := fits.lx[0] / fits.l2[0]
+	best := scale * fits.lx[0]
+	for try, lx := range fits.lx[:19] {
+		if l2 := fits.l2[try]; l2 > 0 && float32(lx*lx) > float32(best*l2) {
+			scale = lx / l2
+			best = scale * lx
 		}
 	}
 	return scale
@@ -70,7 +90,7 @@ func q6Scale(x []float32) float32 {
 func encodeQ6(x []float32, out []byte) {
 	var scales [16]float32
 	for j := range scales {
-		scales[j] = q6Scale(x[16*j : 16*j+16])
+		scales[j] = q6Scale((*[16]float32)(x[16*j:]))
 	}
 	most := largest(scales[:])
 	clear(out)
@@ -80,16 +100,29 @@ func encodeQ6(x []float32, out []byte) {
 	iscale := -128 / most
 	half := toHalf(1 / iscale)
 	binary.LittleEndian.PutUint16(out[q6D:], half)
+	var codes [256]byte
 	for j, scale := range scales {
 		sc := min(127, roundEven(float32(iscale*scale)))
 		out[q6Scales+j] = byte(sc)
 		step := fromHalf(half) * float32(sc)
-		for i, v := range x[16*j : 16*j+16] {
-			code := int32(0)
-			if step != 0 {
-				code = q6Code(v / step)
+		part, c := x[16*j:][:16], codes[16*j:][:16]
+		if step == 0 {
+			for i := range c {
+				c[i] = 32
 			}
-			putQ6(out, 16*j+i, byte(code+32))
+			continue
+		}
+		for i, v := range part {
+			c[i] = byte(q6Code(v/step) + 32)
+		}
+	}
+	for h := range 2 {
+		c, low, high := codes[128*h:][:128], out[64*h:][:64], out[q6High+32*h:][:32]
+		for l := range 32 {
+			c0, c1, c2, c3 := c[l], c[l+32], c[l+64], c[l+96]
+			low[l] = c0&15 | c2<<4
+			low[l+32] = c1&15 | c3<<4
+			high[l] = c0>>4 | c1>>4<<2 | c2>>4<<4 | c3>>4<<6
 		}
 	}
 }
@@ -98,12 +131,6 @@ func encodeQ6(x []float32, out []byte) {
 func q6Place(e int) (low, lowShift, high, highShift int) {
 	h, k, l := e/128, e/32%4, e%32
 	return 64*h + 32*(k%2) + l, 4 * (k / 2), q6High + 32*h + l, 2 * k
-}
-
-func putQ6(out []byte, e int, code byte) {
-	low, lowShift, high, highShift := q6Place(e)
-	out[low] |= code & 15 << lowShift
-	out[high] |= code >> 4 << highShift
 }
 
 func decodeQ6(x []float32, src []byte) {

@@ -32,14 +32,17 @@ func roundAway(v float32) int32 {
 }
 
 // largest returns the value of largest magnitude, with its sign; the first of equals.
-func largest(x []float32) (signed float32) {
-	var most float32
+func largest(x []float32) float32 {
+	var most uint32 // bits order magnitudes
 	for _, v := range x {
-		if a := abs(v); a > most {
-			most, signed = a, v
+		most = max(most, math.Float32bits(v)&^(1<<31))
+	}
+	for _, v := range x {
+		if v != 0 && math.Float32bits(v)&^(1<<31) == most {
+			return v
 		}
 	}
-	return signed
+	return 0 // not -0
 }
 
 func abs(x float32) float32 { return math.Float32frombits(math.Float32bits(x) &^ (1 << 31)) }
