@@ -20,6 +20,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/wrinklefree/wf/gguf/fault"
 	"github.com/wrinklefree/wf/gguf/names"
@@ -29,7 +30,7 @@ import (
 // Model is what a decoder needs of infer.Model; tests put a stub here.
 type Model interface {
 	Config() *infer.Config
-	NewCache(capacity int) (*infer.Cache, error)
+	NewCacheFrom(prefix []*infer.Page, capacity int) (*infer.Cache, error)
 	Forward(segments []*infer.Segment) error
 }
 
@@ -44,8 +45,10 @@ type Result struct {
 
 // decoding is a way of choosing passes: a dialect, or plain autoregression.
 type decoding interface {
+	skip(n int)            // begins behind the first n positions, whose keys and values lie in the cache
 	plan()                 // prepares the next pass with Decoder.pass and Decoder.want
 	accept(guesses []Take) // acts on what the pass says of the wanted positions, which ascend
+	final() int            // positions whose keys and values were computed from final tokens, as were all before them
 }
 
 // Decoder is one request's state machine: Next says which rows the next pass needs, Accept takes their logits.
@@ -83,11 +86,12 @@ func NewDecoder(m Model, prompt []int32, o Options) (*Decoder, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := checkPrompt(prompt, c.Vocab, s.Context); err != nil {
+	if err := CheckPrompt(prompt, c.Vocab, s.Context); err != nil {
 		return nil, err
 	}
-	o.Warn = s.Warn // never nil
-	o.warnUnused(c.Diffusion)
+	for _, setting := range o.Unused(c) {
+		s.Warn(setting + " has no effect in " + manner(c))
+	}
 	d := &Decoder{settings: *s, vocab: c.Vocab, n0: len(prompt), settled: len(prompt), limit: s.Context, sampler: newSampler(s, c.Vocab)}
 	if s.MaxTokens > 0 {
 		d.limit = d.n0 + min(s.MaxTokens, s.Context-d.n0)
@@ -101,16 +105,20 @@ func NewDecoder(m Model, prompt []int32, o Options) (*Decoder, error) {
 
 	var positions int
 	d.how, positions = s.begin(d)
-	if d.cache, err = m.NewCache(positions); err != nil {
+	prefix := s.Prefix[:min(len(s.Prefix), d.pagesIn(d.n0-1))] // a row of the prompt is left that predicts the first token
+	if d.cache, err = m.NewCacheFrom(prefix, positions); err != nil {
 		return nil, err
 	}
 	d.seg.Cache = d.cache
+	d.stats.PrefixTokens = len(prefix) * infer.PagePositions
+	d.how.skip(d.stats.PrefixTokens)
 	d.ids, d.masked = make([]int32, d.n0, positions), make([]bool, d.n0, positions)
 	copy(d.ids, prompt)
 	return d, nil
 }
 
-func checkPrompt(prompt []int32, vocab, context int) error {
+// CheckPrompt returns why a prompt cannot be used in a context: BAD_PROMPT or CONTEXT_LENGTH_EXCEEDED.
+func CheckPrompt(prompt []int32, vocab, context int) error {
 	if len(prompt) == 0 {
 		return fault.New("BAD_PROMPT", "the prompt has no token; wanted at least one")
 	}
@@ -166,6 +174,9 @@ func (d *Decoder) Accept() error {
 	d.how.accept(d.guesses)
 	return nil
 }
+
+// Took adds the time of the last pass to Stats.Seconds.
+func (d *Decoder) Took(t time.Duration) { d.stats.Seconds[d.kind] += t.Seconds() }
 
 // Result returns the answer as far as it is settled.
 func (d *Decoder) Result() *Result {

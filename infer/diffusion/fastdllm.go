@@ -25,6 +25,9 @@ func startFastDLLM(d *Decoder) (decoding, int) {
 	return a, (d.limit + d.BlockSize - 1) / d.BlockSize * d.BlockSize
 }
 
+func (a *fastDLLM) skip(n int) { a.start = n }
+func (a *fastDLLM) final() int { return a.start }
+
 func (a *fastDLLM) plan() {
 	size := a.BlockSize
 	if whole := a.n0 / size * size; a.start < whole { // 1: prefill, in whole blocks because the rows of one see each other

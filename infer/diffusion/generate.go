@@ -25,7 +25,7 @@ func Generate(ctx context.Context, m Model, prompt []int32, o Options) (*Result,
 		if err := d.Accept(); err != nil {
 			return d.Result(), err
 		}
-		d.stats.Seconds[d.kind] += time.Since(began).Seconds()
+		d.Took(time.Since(began))
 	}
 	return d.Result(), nil
 }

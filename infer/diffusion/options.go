@@ -14,15 +14,16 @@ import (
 
 // Options of one request. The zero value takes what the file states, then the dialect's defaults (DECODING.md).
 type Options struct {
-	Mode          string   // iterative, greedy, adaptive, autoregressive; "" or auto: the file's, else the dialect's
-	Threshold     *float32 // take a masked token whose confidence exceeds this, 0..1; nil: the file's, else the dialect's
-	BlockSize     int      // positions in a block; 0: the file's
-	SubBlockSize  int      // fast-dllm-v2: positions in a sub-block, divides BlockSize; 0: the file's
-	SubBlockCache bool     // fast-dllm-v2: the paper's DualCache, which reruns a sub-block alone where it can
-	MaxIterations int      // wrinklefree: passes over a block before the best guesses fill it; 0: 10
-	MaxTokens     int      // new tokens at most; 0: to the context's end
-	Context       int      // positions of prompt and answer together; 0: the model's, at most 4096
-	PrefillRows   int      // prompt positions in one pass, never less than a block; 0: 512. Results do not depend on it
+	Mode          string        // iterative, greedy, adaptive, autoregressive; "" or auto: the file's, else the dialect's
+	Threshold     *float32      // take a masked token whose confidence exceeds this, 0..1; nil: the file's, else the dialect's
+	BlockSize     int           // positions in a block; 0: the file's
+	SubBlockSize  int           // fast-dllm-v2: positions in a sub-block, divides BlockSize; 0: the file's
+	SubBlockCache bool          // fast-dllm-v2: the paper's DualCache, which reruns a sub-block alone where it can
+	MaxIterations int           // wrinklefree: passes over a block before the best guesses fill it; 0: 10
+	MaxTokens     int           // new tokens at most; 0: to the context's end
+	Context       int           // positions of prompt and answer together; 0: the model's, at most 4096
+	Prefix        []*infer.Page // keys and values of the prompt's first positions, from Decoder.Prefix of an answer with the same Mask
+	PrefillRows   int           // prompt positions in one pass, never less than a block; 0: 512. Results do not depend on it
 
 	Temperature float32  // 0: always the most likely token
 	TopK        int      // keep the k most likely; 0: all
@@ -146,11 +147,19 @@ func (s *settings) pair(d *infer.DiffusionConfig) error {
 	return nil
 }
 
-// warnUnused names the decoding settings that were given and that the model's dialect does not use.
-func (o Options) warnUnused(d *infer.DiffusionConfig) {
-	where, used := "a model without a mask token", []string(nil)
-	if d != nil {
-		where, used = "dialect "+d.Dialect, dialects[d.Dialect].settings
+// manner says how a model decodes.
+func manner(c *infer.Config) string {
+	if c.Diffusion == nil {
+		return "a model without a mask token"
+	}
+	return "dialect " + c.Diffusion.Dialect
+}
+
+// Unused names the decoding settings that were given and that the model's dialect does not use.
+func (o Options) Unused(c *infer.Config) (unused []string) {
+	var used []string
+	if c.Diffusion != nil {
+		used = dialects[c.Diffusion.Dialect].settings
 	}
 	for _, setting := range []struct {
 		name  string
@@ -160,9 +169,10 @@ func (o Options) warnUnused(d *infer.DiffusionConfig) {
 		{"sub_block_cache", o.SubBlockCache}, {"max_iterations", o.MaxIterations != 0},
 	} {
 		if setting.given && !slices.Contains(used, setting.name) {
-			o.Warn(setting.name + " has no effect in " + where)
+			unused = append(unused, setting.name)
 		}
 	}
+	return unused
 }
 
 // check returns every option out of its range.

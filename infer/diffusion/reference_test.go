@@ -24,7 +24,7 @@ type referee struct {
 
 // rows computes logits at positions [from, to) of ids, all of them run in one pass over an empty cache.
 func (r *referee) rows(ids []int32, block, from, to int) []float32 {
-	cache, _ := r.NewCache(len(ids))
+	cache, _ := r.NewCacheFrom(nil, len(ids))
 	return r.rowsIn(cache, ids, 0, 0, block, from, to)
 }
 
@@ -117,7 +117,7 @@ func (r *referee) fastDLLM() []int32 {
 			new, open := slices.Concat(ids[:start], blk)[n0:], slices.Concat(make([]bool, start), masked)[n0:]
 			return r.ended(new, open)
 		}
-		cache, _ := r.NewCache(start + bs)
+		cache, _ := r.NewCacheFrom(nil, start+bs)
 		if start > 0 {
 			r.rowsIn(cache, ids[:start], 0, 0, bs, 0, 0)
 		}

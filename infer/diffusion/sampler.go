@@ -30,7 +30,7 @@ func newSampler(s *settings, vocab int) *sampler {
 	if s.Seed != nil {
 		p.seed = *s.Seed
 	} else {
-		p.seed = rand.Uint64() >> 11 // 53 bits: a JSON reader that holds numbers as doubles can send it back
+		p.seed = NewSeed()
 	}
 	if p.temperature > 0 {
 		p.random = rand.NewChaCha8([32]byte{})
@@ -38,6 +38,9 @@ func newSampler(s *settings, vocab int) *sampler {
 	}
 	return p
 }
+
+// NewSeed draws a seed of 53 bits: a JSON reader that holds numbers as doubles can send it back.
+func NewSeed() uint64 { return rand.Uint64() >> 11 }
 
 // choose returns a token for a position and its confidence: its probability in the unscaled softmax of everything but the mask, so that a
 // threshold means the same at every temperature. step is the number of the pass in its block. ok is false where the logits are not a

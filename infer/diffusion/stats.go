@@ -25,6 +25,7 @@ func (k Kind) MarshalText() ([]byte, error) { return []byte(k.String()), nil }
 // Stats is what a decoder reports.
 type Stats struct {
 	PromptTokens int
+	PrefixTokens int            // of the prompt's; their keys and values came with Options.Prefix
 	NewTokens    int            // the stop token included
 	Passes       [Kinds]int     // forward passes
 	Seconds      [Kinds]float64 // measured by whoever runs the passes; Generate does
@@ -63,10 +64,11 @@ func (s Stats) MarshalJSON() ([]byte, error) {
 	}
 	return json.Marshal(struct {
 		PromptTokens    int              `json:"prompt_tokens"`
+		PrefixTokens    int              `json:"prefix_tokens"`
 		NewTokens       int              `json:"new_tokens"`
 		Passes          map[Kind]int     `json:"passes"`
 		Seconds         map[Kind]float64 `json:"seconds"`
 		TokensPerStep   float64          `json:"tokens_per_step"`
 		TokensPerSecond float64          `json:"tokens_per_second"`
-	}{s.PromptTokens, s.NewTokens, passes, seconds, s.TokensPerStep(), s.TokensPerSecond()})
+	}{s.PromptTokens, s.PrefixTokens, s.NewTokens, passes, seconds, s.TokensPerStep(), s.TokensPerSecond()})
 }

@@ -44,7 +44,7 @@ func newStub(dialect string, block, sub int) *stub {
 
 func (s *stub) Config() *infer.Config { return &s.config }
 
-func (s *stub) NewCache(capacity int) (*infer.Cache, error) {
+func (s *stub) NewCacheFrom(_ []*infer.Page, capacity int) (*infer.Cache, error) {
 	c := new(infer.Cache)
 	s.caches[c] = make([]entry, capacity)
 	return c, nil

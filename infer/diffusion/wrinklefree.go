@@ -17,6 +17,9 @@ func startWrinkleFree(d *Decoder) (decoding, int) {
 	return &wrinkleFree{Decoder: d, start: d.n0, best: make([]Take, d.BlockSize)}, d.n0 + blocks*d.BlockSize
 }
 
+func (b *wrinkleFree) skip(n int) { b.f = n }
+func (b *wrinkleFree) final() int { return b.f }
+
 func (b *wrinkleFree) plan() {
 	if b.f < b.n0-1 { // 1: prefill all of the prompt but its last token
 		b.pass(Prefill, b.f, min(b.f+b.PrefillRows, b.n0-1))
