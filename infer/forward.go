@@ -10,7 +10,7 @@ import (
 func (p *pass) run() {
 	p.size()
 	c := &p.m.config
-	p.embed() // x [T, Hidden]
+	p.embed() // x [T, Hidden], and the angles of the rows' positions
 	for i := range p.m.layers {
 		l := &p.m.layers[i]
 
@@ -41,7 +41,7 @@ func (p *pass) run() {
 	}
 }
 
-// embed looks up the rows' tokens.
+// embed looks up the rows' tokens and the angles of their positions.
 func (p *pass) embed() { p.m.pool.Run(len(p.rows), 1, p.embedRows) }
 
 func (p *pass) embedPart(lo, hi int) {
@@ -49,6 +49,7 @@ func (p *pass) embedPart(lo, hi int) {
 	for t := lo; t < hi; t++ {
 		r := &p.rows[t]
 		p.m.embedding.Row(p.x[t*n:][:n], int(r.segment.IDs[r.index]))
+		p.m.rope.Angles(p.angles[t*p.m.config.HeadDim:][:p.m.config.HeadDim], r.pos)
 	}
 }
 
@@ -142,9 +143,9 @@ func (p *pass) rotatePart(lo, hi int) {
 	attn, kv := c.Heads*c.HeadDim, c.KVHeads*c.HeadDim
 	for t := lo; t < hi; t++ {
 		r := &p.rows[t]
-		k := p.k[t*kv:][:kv]
-		p.m.rope.Apply(p.q[t*attn:][:attn], c.Heads, c.HeadDim, r.pos)
-		p.m.rope.Apply(k, c.KVHeads, c.HeadDim, r.pos)
+		k, angles := p.k[t*kv:][:kv], p.angles[t*c.HeadDim:][:c.HeadDim]
+		p.m.rope.Apply(p.q[t*attn:][:attn], c.HeadDim, angles)
+		p.m.rope.Apply(k, c.HeadDim, angles)
 		r.segment.Cache.put(p.layer, r.pos, k, p.v[t*kv:][:kv])
 	}
 }

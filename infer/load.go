@@ -50,7 +50,7 @@ func LoadFile(f *gguf.File, o Options) (*Model, error) {
 func load(f *gguf.File, o *Options) (*Model, error) {
 	p := &params{md: f.Metadata}
 	config, arch := p.config(f, o)
-	factor := p.ropeFactor(config.Architecture)
+	scaling := p.ropeScaling(config)
 	w := &weights{file: f, options: o, int8: config.Int8, layout: p.i2sLayout(o), claimed: map[string]bool{}}
 	if p.err != nil {
 		return nil, p.err
@@ -73,14 +73,13 @@ func load(f *gguf.File, o *Options) (*Model, error) {
 	w.pool, w.arena = m.pool, m.arena
 	err = disk.Guard(f.Path, w.read)
 	if err == nil {
-		ropeFreqs, err = ropeDivisors(ropeFreqs, factor, config.HeadDim)
+		m.rope, err = scaling.rotary(config.HeadDim, config.RopeTheta, ropeFreqs, arch.interleaved)
 	}
 	if err != nil {
 		m.pool.Close()
 		m.arena.close()
 		return nil, err
 	}
-	m.rope = kernel.NewRotary(config.HeadDim, config.RopeTheta, ropeFreqs, arch.interleaved)
 	m.pass = newPass(m)
 	return m, nil
 }

@@ -91,7 +91,15 @@ func TestHyperParameters(t *testing.T) {
 			f.md.Set(f.key(names.RopeScalingType), "linear")
 			f.md.Set(f.key(names.RopeFactor), float32(0))
 		}},
-		{name: "rope yarn", code: "MODEL_UNSUPPORTED_ROPE", says: "llama.rope.scaling.type", change: set(names.RopeScalingType, "yarn")},
+		{name: "rope longrope", code: "MODEL_UNSUPPORTED_ROPE", says: "llama.rope.scaling.type", change: set(names.RopeScalingType, "longrope")},
+		{name: "rope yarn beta 0", code: bad, says: "beta_fast", change: func(f *modelFile) {
+			f.md.Set(f.key(names.RopeScalingType), "yarn")
+			f.md.Set(f.key(names.RopeBetaFast), float32(0))
+		}},
+		{name: "rope yarn over one frequency", code: bad, says: "freq_base", change: func(f *modelFile) {
+			f.md.Set(f.key(names.RopeScalingType), "yarn")
+			f.md.Set(f.key(names.RopeFreqBase), float32(1))
+		}},
 		{name: "rope partial", code: "MODEL_UNSUPPORTED_ROPE", says: "dimension_count", change: set(names.RopeDimensions, uint32(8))},
 		{name: "activation unknown", code: "MODEL_UNSUPPORTED_ACTIVATION", says: `"gelu"`, change: set(names.HiddenActivation, "gelu")},
 		{name: "linear activation unknown", code: bad, says: `"int4"`, change: set(names.LinearActivation, "int4")},

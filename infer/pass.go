@@ -10,6 +10,7 @@ type pass struct {
 	maxRows  int   // bounds T, and with it the buffers; more rows take several runs, which changes no bit of the result
 
 	x      []float32 // [T, Hidden] the residual stream
+	angles []float32 // [T, HeadDim] of the rows' positions
 	h      input     // [T, Hidden] what attention, the feed-forward part and the head begin with
 	q      []float32 // [T, Heads*HeadDim]
 	k, v   []float32 // [T, KVHeads*HeadDim]
@@ -51,6 +52,7 @@ func (p *pass) size() {
 	attn, kv := n*c.Heads*c.HeadDim, n*c.KVHeads*c.HeadDim
 	p.x, p.h.x, p.delta = grow(p.x, n*c.Hidden), grow(p.h.x, n*c.Hidden), grow(p.delta, n*c.Hidden)
 	p.q, p.k, p.v, p.o.x = grow(p.q, attn), grow(p.k, kv), grow(p.v, kv), grow(p.o.x, attn)
+	p.angles = grow(p.angles, n*c.HeadDim)
 	p.gate.x, p.up = grow(p.gate.x, n*c.FeedForward), grow(p.up, n*c.FeedForward)
 	longest := 0
 	for i := range p.rows {

@@ -143,9 +143,10 @@ func BenchmarkArgMaxConfidence(b *testing.B) {
 }
 
 func BenchmarkRotary(b *testing.B) {
-	r, x := NewRotary(128, 5e5, nil, false), make([]float32, 20*128)
+	r, x, angles := NewRotary(RotaryPowers(128, 1/5e5), 1, false), make([]float32, 20*128), make([]float32, 128)
 	for b.Loop() {
-		r.Apply(x, 20, 128, 1000)
+		r.Angles(angles, 1000)
+		r.Apply(x, 128, angles)
 	}
 }
 

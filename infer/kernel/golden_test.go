@@ -31,7 +31,13 @@ func TestSameEverywhere(t *testing.T) {
 	}
 	for _, interleaved := range []bool{false, true} {
 		x := random(3 * 64)
-		NewRotary(64, 1e6, nil, interleaved).Apply(x, 3, 64, 777)
+		inv, angles := RotaryPowers(64, 1e6), make([]float32, 64)
+		for j, power := range inv {
+			inv[j] = 1 / power
+		}
+		r := NewRotary(inv, 1, interleaved)
+		r.Angles(angles, 777)
+		r.Apply(x, 64, angles)
 		write(x...)
 	}
 	const rows, cols, n = 40, 96, 4

@@ -2,19 +2,13 @@ package kernel
 
 import "math/big"
 
-// powBits is the precision of the steps of pow; 60 bits more than a float64 has leave no doubt about the rounding to float32.
+// powBits is the precision of the steps; 60 bits more than a float64 has leave no doubt about the rounding to float32.
 const powBits = 113
 
 // pow returns base^exp rounded to nearest, for base > 0. It runs dim/2 times a model and has to give the same on every platform, which
 // math.Pow does not promise (its Exp is assembly on some), so it is exp(exp * ln base) in package big: whole numbers only.
 func pow(base, exp float32) float32 {
-	// base = m * 2^k, ln base = ln m + k ln 2.
-	m := new(big.Float).SetPrec(powBits).SetFloat64(float64(base))
-	k := m.MantExp(m)
-	ln := bigLn(m)
-	ln.Sub(ln, mul(num(float64(k)), bigLn(num(0.5)))) // ln 2 = -ln 1/2
-
-	x := mul(ln, num(float64(exp)))
+	x := mul(bigLn(float64(base)), num(float64(exp)))
 	// e^x = (e^(x/2^16))^(2^16); twelve terms of the series are plenty for the inner one.
 	x.SetMantExp(x, -16)
 	sum, term := num(1), num(1)
@@ -29,8 +23,22 @@ func pow(base, exp float32) float32 {
 	return f
 }
 
-// bigLn returns ln m for m in [1/2, 1): 2 atanh((m-1)/(m+1)), whose series has ratio at most 1/9.
-func bigLn(m *big.Float) *big.Float {
+// Ln returns the natural logarithm of x > 0, for the same reason.
+func Ln(x float64) float64 {
+	f, _ := bigLn(x).Float64()
+	return f
+}
+
+// bigLn takes x apart into m * 2^k: ln x = ln m + k ln 2.
+func bigLn(x float64) *big.Float {
+	m := num(x)
+	k := m.MantExp(m)
+	ln := mantissaLn(m)
+	return ln.Sub(ln, mul(num(float64(k)), mantissaLn(num(0.5)))) // ln 2 = -ln 1/2
+}
+
+// mantissaLn returns ln m for m in [1/2, 1): 2 atanh((m-1)/(m+1)), whose series has ratio at most 1/9.
+func mantissaLn(m *big.Float) *big.Float {
 	t := new(big.Float).Quo(new(big.Float).Sub(m, num(1)), new(big.Float).Add(m, num(1)))
 	sum, power := num(0), t
 	for i := 1; i < 80; i += 2 {

@@ -4,47 +4,63 @@ import "math"
 
 // Rotary rotates pairs of a head's elements by position-dependent angles (RoPE, arXiv:2104.09864).
 //
-// Frequencies and angles are rounded where PyTorch's float32 code rounds them (FORMATS.md 6.3):
-//
-//	inv[j] = f32(1 / f32(theta^(2j/dim))), divided by freqs[j] if given
-//	angle  = f32(pos * inv[j]); then cos and sin of that float32
+// Frequencies and angles are rounded where PyTorch's float32 code rounds them (FORMATS.md 6.3): angle = f32(pos * inv[j]), then cos and sin of
+// that float32.
 type Rotary struct {
 	inv         []float32 // [dim/2]
+	scale       float32
 	interleaved bool
 }
 
-// NewRotary fixes how many elements of each head turn (dim, even), theta, the divisors (nil, or rope_freqs [dim/2]) and the pairing: (2j, 2j+1)
-// if interleaved, as in llama, else (j, j+dim/2), as in NEOX.
-func NewRotary(dim int, theta float32, freqs []float32, interleaved bool) *Rotary {
-	if dim%2 != 0 || freqs != nil && len(freqs) != dim/2 {
-		panic("kernel: NewRotary: lengths disagree")
+// RotaryPowers returns f32(theta^(2j/dim)) for each pair of a head's dim elements. Without scaling, inv[j] is 1 over it.
+func RotaryPowers(dim int, theta float32) []float32 {
+	powers := make([]float32, dim/2)
+	for j := range powers {
+		powers[j] = pow(theta, float32(2*j)/float32(dim))
 	}
-	r := &Rotary{inv: make([]float32, dim/2), interleaved: interleaved}
-	for j := range r.inv {
-		r.inv[j] = 1 / pow(theta, float32(2*j)/float32(dim))
-		if freqs != nil {
-			r.inv[j] /= freqs[j]
-		}
-	}
-	return r
+	return powers
 }
 
-// Apply rotates x [heads, headDim] in place for a row at position pos.
-func (r *Rotary) Apply(x []float32, heads, headDim, pos int) {
+// NewRotary fixes the frequencies of the pairs (the first 2*len(inv) elements of each head turn), what multiplies cos and sin (1 but for
+// YaRN), and the pairing: (2j, 2j+1) if interleaved, as in llama, else (j, j+dim/2), as in NEOX.
+func NewRotary(inv []float32, scale float32, interleaved bool) *Rotary {
+	return &Rotary{inv, scale, interleaved}
+}
+
+// Angles writes the cos of each pair at position pos, and then the sin of each, to dst [2*len(inv)]. All layers turn by the same.
+func (r *Rotary) Angles(dst []float32, pos int) {
 	half := len(r.inv)
-	if len(x) != heads*headDim || headDim < 2*half {
-		panic("kernel: Rotary.Apply: lengths disagree")
+	if len(dst) != 2*half {
+		panic("kernel: Rotary.Angles: lengths disagree")
 	}
 	for j, inv := range r.inv {
 		sin, cos := sincos(float32(pos) * inv)
-		a, b := j, j+half
+		dst[j], dst[half+j] = cos*r.scale, sin*r.scale
+	}
+}
+
+// Apply rotates x [heads, headDim] in place by angles from Angles.
+func (r *Rotary) Apply(x []float32, headDim int, angles []float32) {
+	half := len(r.inv)
+	if headDim < 2*half || len(x)%headDim != 0 || len(angles) != 2*half {
+		panic("kernel: Rotary.Apply: lengths disagree")
+	}
+	cos, sin := angles[:half], angles[half:][:half]
+	for ; len(x) > 0; x = x[headDim:] {
 		if r.interleaved {
-			a, b = 2*j, 2*j+1
+			for j, c := range cos {
+				pair := x[2*j:][:2]
+				u, v := pair[0], pair[1]
+				pair[0] = float32(u*c) - float32(v*sin[j])
+				pair[1] = float32(v*c) + float32(u*sin[j])
+			}
+			continue
 		}
-		for ; a < len(x); a, b = a+headDim, b+headDim {
-			u, v := x[a], x[b]
-			x[a] = float32(u*cos) - float32(v*sin)
-			x[b] = float32(v*cos) + float32(u*sin)
+		a, b := x[:half], x[half:][:half]
+		for j, c := range cos {
+			u, v := a[j], b[j]
+			a[j] = float32(u*c) - float32(v*sin[j])
+			b[j] = float32(v*c) + float32(u*sin[j])
 		}
 	}
 }
