@@ -1,50 +1,124 @@
 package quant
 
 import (
+	"encoding/binary"
 	"fmt"
-	"io"
+	"math/bits"
 
 	"github.com/wrinklefree/wf/gguf"
 )
 
-// Share is what an I2_S tensor holds: its scale and how many of its weights are -1, 0 and +1.
+// Share is what a tensor of ternary weights holds: its scale and how many of its weights are -1, 0 and +1.
 type Share struct {
-	Scale float32 `json:"scale"`
+	Scale float32 `json:"scale"`           // 0 if all weights are 0 and the type has no other place for it
+	Mixed bool    `json:"mixed,omitempty"` // blocks of TQ1_0 or TQ2_0 have other scales too: not the weights of a BitNet layer
 	Minus uint64  `json:"minus"`
 	Zero  uint64  `json:"zero"`
 	Plus  uint64  `json:"plus"`
 }
 
-func (s *Share) String() string {
-	percent := func(n uint64) float64 { return 100 * float64(n) / float64(max(s.Minus+s.Zero+s.Plus, 1)) }
-	return fmt.Sprintf("scale %.6g  -1 %.1f %%  0 %.1f %%  +1 %.1f %%", s.Scale, percent(s.Minus), percent(s.Zero), percent(s.Plus))
+// Weights is how many weights were counted.
+func (s *Share) Weights() uint64 { return s.Minus + s.Zero + s.Plus }
+
+// Add counts another tensor's weights as well. The scale stays.
+func (s *Share) Add(o *Share) {
+	s.Minus, s.Zero, s.Plus = s.Minus+o.Minus, s.Zero+o.Zero, s.Plus+o.Plus
 }
 
-// ReadShare reads an I2_S tensor in the 128 layout and counts. Code 3 is a *CodeError; reading errors are the file's.
-func ReadShare(f *gguf.File, t *gguf.TensorInfo) (*Share, error) {
-	r := f.TensorReader(t)
-	packed, trits := make([]byte, 1<<16), make([]int8, 1<<18)
-	s, first := &Share{}, 0
-	for left := t.Size - I2STailBytes; left > 0; {
-		part := packed[:min(uint64(len(packed)), left)]
-		if _, err := io.ReadFull(r, part); err != nil {
-			return nil, err
-		}
-		if err := UnpackI2S(trits[:4*len(part)], part); err != nil {
-			return nil, fmt.Errorf("tensor %q, from weight %d: %w", t.Name, first, err)
-		}
-		var count [3]uint64
-		for _, v := range trits[:4*len(part)] {
-			count[v+1]++
-		}
-		s.Minus, s.Zero, s.Plus = s.Minus+count[0], s.Zero+count[1], s.Plus+count[2]
-		left -= uint64(len(part))
-		first += 4 * len(part)
+// Percent says in words how the weights are shared out.
+func (s *Share) Percent() string {
+	percent := func(n uint64) float64 { return 100 * float64(n) / float64(max(s.Weights(), 1)) }
+	return fmt.Sprintf("-1 %.1f %%  0 %.1f %%  +1 %.1f %%", percent(s.Minus), percent(s.Zero), percent(s.Plus))
+}
+
+func (s *Share) String() string { return fmt.Sprintf("scale %.6g  %s", s.Scale, s.Percent()) }
+
+// addCodes counts 2-bit codes, four to a byte in whatever order, and returns how many of them are 3.
+func (s *Share) addCodes(b []byte) (bad uint64) {
+	const low = 0x5555555555555555
+	var zero, plus, three int
+	count := func(w uint64) {
+		l, h := w&low, w>>1&low
+		zero += bits.OnesCount64(l &^ h)
+		plus += bits.OnesCount64(h &^ l)
+		three += bits.OnesCount64(h & l)
 	}
-	var tail [I2STailBytes]byte
-	if _, err := io.ReadFull(r, tail[:]); err != nil {
-		return nil, err
+	n := uint64(4 * len(b))
+	for ; len(b) >= 8; b = b[8:] {
+		count(binary.LittleEndian.Uint64(b))
 	}
-	s.Scale = I2SScale(tail[:])
-	return s, nil
+	for _, v := range b { // code 0 in the bytes that are not there counts as nothing
+		count(uint64(v))
+	}
+	s.Zero, s.Plus, s.Minus = s.Zero+uint64(zero), s.Plus+uint64(plus), s.Minus+n-uint64(zero+plus+three)
+	return uint64(three)
+}
+
+// tq1Counts is how many of a TQ1_0 byte's first four digits, and of all five, are 0, 1 and 2.
+var tq1Counts = func() (table [2][256][3]uint8) {
+	for b := range 256 {
+		rest := byte(b)
+		for i := range 5 {
+			u := uint16(rest) * 3 >> 8
+			rest *= 3
+			if table[1][b][u]++; i < 4 {
+				table[0][b][u]++
+			}
+		}
+	}
+	return table
+}()
+
+// addTQ1 counts the weights of one TQ1_0 block.
+func (s *Share) addTQ1(block []byte) {
+	var sum [3]uint64
+	for _, r := range tq1Runs {
+		for _, v := range block[r.bytes : r.bytes+r.stride] {
+			c := &tq1Counts[r.digits-4][v]
+			sum[0], sum[1], sum[2] = sum[0]+uint64(c[0]), sum[1]+uint64(c[1]), sum[2]+uint64(c[2])
+		}
+	}
+	s.Minus, s.Zero, s.Plus = s.Minus+sum[0], s.Zero+sum[1], s.Plus+sum[2]
+}
+
+// floatShare counts floating-point numbers while they are {-s, 0, s}, by their bits.
+type floatShare struct {
+	Share
+	magnitude uint32 // bits of s; 0 while only zeros have come
+}
+
+// add looks at whole numbers of a plain type, and reports whether they are ternary with all before.
+func (s *floatShare) add(t gguf.Type, data []byte) bool {
+	size := int(t.BlockBytes())
+	n := uint64(len(data) / size)
+	at := func(i int) uint32 {
+		if size == 2 {
+			return uint32(binary.LittleEndian.Uint16(data[i:]))
+		}
+		return binary.LittleEndian.Uint32(data[i:])
+	}
+	sign := uint(8*size - 1)
+	for i := 0; i < len(data) && s.magnitude == 0; i += size {
+		s.magnitude = at(i) &^ (1 << sign)
+	}
+	var zero, minus, other uint32 // without branches: no processor foresees the signs of weights
+	for i := 0; i < len(data); i += size {
+		v := at(i)
+		m := v &^ (1 << sign)
+		none := (m - 1) >> 31 // 1 if m is 0: a magnitude has at most 31 bits
+		zero += none
+		minus += v >> sign &^ none
+		other |= (m ^ s.magnitude) & (none - 1)
+	}
+	s.Zero, s.Minus, s.Plus = s.Zero+uint64(zero), s.Minus+uint64(minus), s.Plus+n-uint64(zero)-uint64(minus)
+	return other == 0
+}
+
+// scale returns the value of s.
+func (s *floatShare) scale(t gguf.Type) float32 {
+	var x [1]float32
+	var b [4]byte
+	binary.LittleEndian.PutUint32(b[:], s.magnitude)
+	Decode(x[:], t, b[:t.BlockBytes()])
+	return x[0]
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -85,15 +86,15 @@ func (env *environment) inspectGGUF(path string, full, asJSON bool) error {
 	for _, kv := range f.Metadata.All() {
 		v.Metadata = append(v.Metadata, metadataLine{kv.Key, valueType(kv.Value), valueText(kv, full)})
 	}
+	found, err := quant.Verify(context.Background(), f, quant.VerifyOptions{})
+	if err != nil {
+		return inFile(path, err)
+	}
 	for i := range f.Tensors {
 		t := &f.Tensors[i]
 		line := tensorLine{Name: t.Name, Type: t.Type.String(), Dims: t.Dims, Bytes: t.Size}
 		line.BitsPerWeight = float64(t.Size) * 8 / float64(t.Dims[0]*t.Rows())
-		if t.Type == gguf.I2_S {
-			if line.Ternary, err = quant.ReadShare(f, t); err != nil {
-				return inFile(path, err)
-			}
-		}
+		line.Ternary = found.Tensors[i].Share
 		v.Tensors = append(v.Tensors, line)
 	}
 	v.Notes = ggufNotes(f)
