@@ -45,27 +45,17 @@ func LoadFile(f *gguf.File, o Options) (*Model, error) {
 	return m, err
 }
 
-// load first decides: what the metadata says, which tensor goes where, whether any is left over, how much memory it takes. Only then are
-// weights read, by all threads: float matrices stay where they lie in the file, ternary ones are laid out anew for the kernel.
+// load first decides, then reads weights, by all threads: float matrices stay where they lie in the file, ternary ones are laid out anew for the
+// kernel.
 func load(f *gguf.File, o *Options) (*Model, error) {
-	p := &params{md: f.Metadata}
-	config, arch := p.config(f, o)
-	scaling := p.ropeScaling(config)
-	w := &weights{file: f, options: o, int8: config.Int8, layout: p.i2sLayout(o), claimed: map[string]bool{}}
-	if p.err != nil {
-		return nil, p.err
+	d, err := decide(f, o, false)
+	if err != nil {
+		return nil, err
 	}
+	m, w := d.model, d.weights
 	if f.Trailing > 0 {
 		o.warn("%d bytes follow the last tensor and are ignored", f.Trailing)
 	}
-
-	m := &Model{config: *config, cacheType: o.CacheType, file: f, layers: make([]layer, config.Layers)}
-	var ropeFreqs []float32
-	w.plan(m, arch, &ropeFreqs)
-	if w.err != nil {
-		return nil, w.err
-	}
-	var err error
 	if m.arena, err = newArena(w.need); err != nil {
 		return nil, err
 	}
@@ -73,7 +63,8 @@ func load(f *gguf.File, o *Options) (*Model, error) {
 	w.pool, w.arena = m.pool, m.arena
 	err = disk.Guard(f.Path, w.read)
 	if err == nil {
-		m.rope, err = scaling.rotary(config.HeadDim, config.RopeTheta, ropeFreqs, arch.interleaved)
+		c := &m.config
+		m.rope, err = d.scaling.rotary(c.HeadDim, c.RopeTheta, d.ropeFreqs, d.interleaved)
 	}
 	if err != nil {
 		m.pool.Close()
@@ -82,6 +73,29 @@ func load(f *gguf.File, o *Options) (*Model, error) {
 	}
 	m.pass = newPass(m)
 	return m, nil
+}
+
+// decision is what the header of a file decides of a model.
+type decision struct {
+	model       *Model
+	weights     *weights // with the jobs that read them
+	scaling     ropeScaling
+	ropeFreqs   []float32 // set by a job
+	interleaved bool
+}
+
+// decide settles what the metadata says, which tensor goes where, whether any is left over, how much memory it takes.
+func decide(f *gguf.File, o *Options, headerOnly bool) (*decision, error) {
+	p := &params{md: f.Metadata}
+	config, arch := p.config(f, o)
+	d := &decision{scaling: p.ropeScaling(config), interleaved: arch.interleaved}
+	d.weights = &weights{file: f, options: o, int8: config.Int8, layout: p.i2sLayout(o), headerOnly: headerOnly, claimed: map[string]bool{}}
+	if p.err != nil {
+		return nil, p.err
+	}
+	d.model = &Model{config: *config, cacheType: o.CacheType, file: f, layers: make([]layer, config.Layers)}
+	d.weights.plan(d.model, arch, &d.ropeFreqs)
+	return d, d.weights.err
 }
 
 // plan claims every tensor of the file for a place in the model, or for ropeFreqs.
@@ -128,6 +142,8 @@ type weights struct {
 	pool    *kernel.Pool
 	arena   *arena
 
+	headerOnly bool // no job will be done
+
 	claimed    map[string]bool
 	jobs       []func() error
 	need       uint64   // bytes that the jobs take of the arena
@@ -148,7 +164,8 @@ func (w *weights) has(name string) bool {
 	return ok
 }
 
-// tensor is a claimed tensor [rows, cols]; a vector has one row. Its data may be touched under disk.Guard only.
+// tensor is a claimed tensor [rows, cols]; a vector has one row. Its data is nil while a file that is not mapped is checked (Check), and may be
+// touched under disk.Guard only.
 type tensor struct {
 	*gguf.TensorInfo
 	rows, cols int
@@ -173,7 +190,11 @@ func (w *weights) claim(name string, rows, cols int) *tensor {
 		w.fail("MODEL_SHAPE_MISMATCH", "tensor %q: shape %v does not match [%d %d], which the metadata asks for", name, info.Dims, cols, rows)
 		return nil
 	}
-	return &tensor{info, rows, cols, w.file.Bytes(info)}
+	t := &tensor{TensorInfo: info, rows: rows, cols: cols}
+	if !w.headerOnly {
+		t.data = w.file.Bytes(info)
+	}
+	return t
 }
 
 var floats = []gguf.Type{gguf.F32, gguf.F16, gguf.BF16}
