@@ -418,15 +418,18 @@ func TestOtherTernaryTypes(t *testing.T) {
 	t.Run("Q6_K", func(t *testing.T) {
 		f := wide()
 		x := f.tensor(down)
-		x.encode(gguf.Q6_K) // not ternary any more, but exactly what values say
+		x.encode(gguf.Q6_K) // not ternary any more
 		got := logits(t, f.load(t, Options{}), ids, Mask{})
 		x.encode(gguf.F32)
 		m, warnings, err := f.tryLoad(t, Options{})
 		if err != nil || len(warnings) != 1 {
 			t.Fatalf("error %v, warnings %q", err, warnings)
 		}
-		if !equal(got, logits(t, m, ids, Mask{})) {
-			t.Error("logits differ from those of the decoded weights")
+		want := logits(t, m, ids, Mask{})
+		for i, v := range want { // the product's int8 activations cost some thousandths
+			if !(math.Abs(float64(got[i]-v)) <= 0.02*float64(slices.Max(want)-slices.Min(want))) {
+				t.Fatalf("logit %d is %g, and %g with the decoded weights", i, got[i], v)
+			}
 		}
 	})
 }

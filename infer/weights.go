@@ -15,15 +15,29 @@ func (w *weights) takesInt8(t gguf.Type) bool {
 	return quant.IsTernary(t) || w.int8 && slices.Contains(floats, t)
 }
 
-// inPlace reports whether the kernel multiplies with the file's own bytes.
-func inPlace(t gguf.Type) bool { return t == gguf.Q8_0 || slices.Contains(floats, t) }
+// dense is the type in which the kernel multiplies with a matrix that does not take int8 activations: the file's own, or else one that holds
+// the same values.
+func (t *tensor) dense() gguf.Type {
+	switch t.Type {
+	case gguf.F32, gguf.F16, gguf.BF16, gguf.Q8_0:
+		if !t.scaled {
+			return t.Type
+		}
+	case gguf.Q4_0:
+		if !t.scaled {
+			return gguf.Q8_0
+		}
+	}
+	return gguf.F32
+}
 
 // decodedSize is what readDense takes of the arena.
-func decodedSize(t *tensor) int {
-	if inPlace(t.Type) {
+func (t *tensor) decodedSize() int {
+	if t.dense() == t.Type {
 		return 0
 	}
-	return arenaSize(4 * t.rows * t.cols)
+	size, _ := t.dense().ByteSize(t.Dims) // fits: claim has compared the shape with the model's
+	return int(size)
 }
 
 // readVector decodes a vector and checks that every number is finite.
@@ -36,38 +50,52 @@ func (w *weights) readVector(t *tensor) ([]float32, error) {
 	return v, nil
 }
 
-// readDense makes a matrix of floats or of Q8_0 blocks. Types that the kernel does not multiply with are decoded once, exactly.
+// readDense makes a matrix of floats or of blocks. A type that the kernel does not multiply with is decoded once, exactly.
 func (w *weights) readDense(t *tensor) (*kernel.Dense, error) {
 	if err := w.checkFinite(t); err != nil {
 		return nil, err
 	}
-	typ, data := t.Type, t.data
-	if !inPlace(typ) {
-		typ, data = gguf.F32, w.decode(t)
+	data := t.data
+	if t.dense() != t.Type {
+		data = w.arena.take(t.decodedSize())
+		w.decode(data, t)
+		w.file.Release(t.TensorInfo)
 	}
-	m, err := kernel.NewDense(typ, data, t.rows, t.cols)
+	m, err := kernel.NewDense(t.dense(), data, t.rows, t.cols)
 	if err != nil {
 		return nil, fmt.Errorf("infer: tensor %q: %w", t.Name, err)
 	}
 	return m, nil
 }
 
-// decode returns a matrix as the bytes of an F32 tensor.
-func (w *weights) decode(t *tensor) []byte {
-	out := w.arena.take(4 * t.rows * t.cols)
+// decode writes a matrix to out as t.dense() has it.
+func (w *weights) decode(out []byte, t *tensor) {
+	stride := len(out) / t.rows
 	w.pool.Run(t.rows, 1, func(lo, hi int) {
 		x := make([]float32, t.cols)
 		for r := lo; r < hi; r++ {
+			row := out[r*stride:][:stride]
+			if t.dense() == gguf.Q8_0 {
+				quant.WidenQ4(row, t.row(r))
+				continue
+			}
 			quant.Decode(x, t.Type, t.row(r))
-			quant.Encode(out[4*r*t.cols:][:0], gguf.F32, x)
+			for i := range x {
+				x[i] *= t.factor
+			}
+			quant.Encode(row[:0], gguf.F32, x)
 		}
 	})
-	w.file.Release(t.TensorInfo)
-	return out
 }
 
 // readLinear makes a projection's matrix ternary if it should be, and dense otherwise.
 func (w *weights) readLinear(l *linear, t *tensor) (err error) {
+	if l.scale != nil {
+		t.factor = l.scale[0]
+		if err := checkScale(t, t.factor); err != nil {
+			return err
+		}
+	}
 	if constant(t) {
 		if err := w.suspicious(t); err != nil {
 			return err

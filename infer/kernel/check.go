@@ -40,6 +40,7 @@ type checkData struct {
 	halves  []uint16 // finite
 	int8s   []int8   // -127 to 127
 	weights []byte   // Q8_0 blocks
+	q6      []byte   // Q6_K blocks
 	panel   []byte   // codes 0 to 2
 }
 
@@ -68,6 +69,12 @@ func newCheckData() *checkData {
 		for range q8Weights {
 			d.weights = append(d.weights, byte(next()>>24))
 		}
+	}
+	for range 4 * checkBlocks {
+		for range q6Bytes - 2 {
+			d.q6 = append(d.q6, byte(next()>>24))
+		}
+		d.q6 = append(d.q6, byte(next()>>24), 0x20)
 	}
 	for range checkBlocks * panelBytes {
 		v := next()
@@ -122,6 +129,29 @@ var checks = []checkOf{
 		k.dotQ8(y, d.int8s[:checkBlocks*q8Weights], d.floats[:checkBlocks], d.weights)
 		return y
 	}},
+	{"unpackQ6", func(k *kernel, d *checkData) []float32 {
+		w, dw := d.blocksQ6(k)
+		for _, b := range w {
+			for i, c := range b.codes {
+				dw = append(dw, float32(c), float32(b.scales[i/4]), float32(b.less32[i/16]))
+			}
+		}
+		return dw
+	}},
+	{"rowsQ6", func(k *kernel, d *checkData) []float32 {
+		y := new([4]float32)
+		w, dw := d.blocksQ6(&generic)
+		x, dx := d.inputsQ6()
+		k.rowsQ6(y, w, dw, x[:checkBlocks], dx, 4)
+		return y[:]
+	}},
+	{"inputsQ6", func(k *kernel, d *checkData) []float32 {
+		y := new([4]float32)
+		w, dw := d.blocksQ6(&generic)
+		x, dx := d.inputsQ6()
+		k.inputsQ6(y, w[:checkBlocks], dw, x, dx, 4)
+		return y[:]
+	}},
 	{"decodeF16", func(k *kernel, d *checkData) []float32 {
 		y := make([]float32, checkCols)
 		k.decodeF16(y, d.halves[:checkCols])
@@ -148,6 +178,24 @@ var checks = []checkOf{
 		k.exp(&l, e, d.floats[:checkCols], 3, 5)
 		return append(e, l[:]...)
 	}},
+}
+
+// blocksQ6 unpacks four rows.
+func (d *checkData) blocksQ6(k *kernel) (w []q6Block, dw []float32) {
+	w, dw = make([]q6Block, 4*checkBlocks), make([]float32, 4*checkBlocks)
+	for r := range 4 {
+		k.unpackQ6(w[r*checkBlocks:][:checkBlocks], dw[r:], d.q6[r*checkBlocks*q6Bytes:][:checkBlocks*q6Bytes])
+	}
+	return w, dw
+}
+
+// inputsQ6 makes four rows of x.
+func (d *checkData) inputsQ6() (x []q6Input, dx []float32) {
+	x, dx = make([]q6Input, 4*checkBlocks), make([]float32, 4*checkBlocks)
+	for i := range x {
+		dx[i] = quantizeQ6(&x[i], (*[q6Weights]float32)(d.floats[i*17:]))
+	}
+	return x, dx
 }
 
 // numbers writes whole numbers below 2^24 as float32.

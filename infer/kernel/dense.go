@@ -17,21 +17,21 @@ const (
 // mulAddsPerCall keeps one call of a float kernel in the tens of microseconds.
 const mulAddsPerCall = 1 << 18
 
-// Dense is a [rows, cols] matrix as it lies in the file: F32, F16, BF16 or Q8_0.
+// Dense is a [rows, cols] matrix as it lies in the file: F32, F16, BF16, Q8_0 or Q6_K.
 type Dense struct {
 	rows, cols int
 	typ        gguf.Type
-	f32        []float32 // one of the three, by typ
+	f32        []float32 // one of these, by typ
 	f16        []uint16
-	q8         []byte
+	q8, q6     []byte
 }
 
 // NewDense views data, the raw bytes of a tensor; they are not copied. Another type is MODEL_TENSOR_TYPE; columns that
-// are not whole Q8_0 blocks are MODEL_SHAPE_MISMATCH. It panics if the length of data is not that of the shape, or if data is not aligned to the
+// are not whole blocks are MODEL_SHAPE_MISMATCH. It panics if the length of data is not that of the shape, or if data is not aligned to the
 // type's numbers (see gguf.Float32s).
 func NewDense(typ gguf.Type, data []byte, rows, cols int) (*Dense, error) {
-	if typ != gguf.F32 && typ != gguf.F16 && typ != gguf.BF16 && typ != gguf.Q8_0 {
-		return nil, fault.New("MODEL_TENSOR_TYPE", "dense matrix of type %v; this build multiplies F32, F16, BF16 and Q8_0", typ)
+	if typ != gguf.F32 && typ != gguf.F16 && typ != gguf.BF16 && typ != gguf.Q8_0 && typ != gguf.Q6_K {
+		return nil, fault.New("MODEL_TENSOR_TYPE", "dense matrix of type %v; this build multiplies F32, F16, BF16, Q8_0 and Q6_K", typ)
 	}
 	if cols%int(typ.BlockSize()) != 0 {
 		return nil, fault.New("MODEL_SHAPE_MISMATCH", "%v matrix has %d columns; wanted a multiple of %d", typ, cols, typ.BlockSize())
@@ -45,6 +45,8 @@ func NewDense(typ gguf.Type, data []byte, rows, cols int) (*Dense, error) {
 		d.f32 = gguf.Float32s(data)
 	case gguf.Q8_0:
 		d.q8 = data
+	case gguf.Q6_K:
+		d.q6 = data
 	default:
 		d.f16 = gguf.Uint16s(data)
 	}
@@ -77,6 +79,8 @@ func (d *Dense) Row(dst []float32, row int) {
 				dst[b*q8Weights+e] = scale * float32(int8(q))
 			}
 		}
+	case gguf.Q6_K:
+		q6Row(dst, d.q6[row*d.cols/q6Weights*q6Bytes:])
 	}
 }
 
@@ -84,7 +88,7 @@ func (d *Dense) Row(dst []float32, row int) {
 // disagree.
 //
 // For Q8_0 each 32 elements of x become int8 first: d = amax/127, q = RNE(x*(127/amax)), and the exact sums of the blocks, each times the
-// product of both scales, are added in the canonical order by block. A block with a NaN or an infinity has d = NaN and q = 0.
+// product of both scales, are added in the canonical order by block. For Q6_K the same with 256 elements (q6.go). A block with a NaN or an infinity has d = NaN and q = 0.
 func (d *Dense) MatMul(y, x []float32, n int, bias []float32, p *Pool) {
 	if len(x) != n*d.cols || len(y) != n*d.rows || bias != nil && len(bias) != d.rows {
 		panic("kernel: Dense.MatMul: lengths disagree")
@@ -93,11 +97,14 @@ func (d *Dense) MatMul(y, x []float32, n int, bias []float32, p *Pool) {
 	defer p.busy.Unlock()
 	j := &p.dense
 	j.d, j.y, j.x, j.n, j.bias = d, y, x, n, bias
-	if d.typ == gguf.Q8_0 {
+	switch d.typ {
+	case gguf.Q8_0:
 		j.q8, j.q8Scale = grow(j.q8, n*d.cols), grow(j.q8Scale, n*d.cols/q8Weights)
 		for b := range j.q8Scale {
 			j.q8Scale[b] = quantizeQ8((*[q8Weights]int8)(j.q8[b*q8Weights:]), (*[q8Weights]float32)(x[b*q8Weights:]))
 		}
+	case gguf.Q6_K:
+		j.inputsQ6()
 	}
 	p.run(d.rows, 16, j)
 	j.d, j.y, j.x, j.bias = nil, nil, nil, nil
@@ -112,14 +119,19 @@ func quantizeQ8(q *[q8Weights]int8, x *[q8Weights]float32) float32 {
 		*q = [q8Weights]int8{}
 		return float32(math.NaN())
 	}
-	id := float32(0)
-	if amax > 0x1p-120 { // below, 127/amax overflows
-		id = 127 / amax
-	}
+	id := reciprocal127(amax)
 	for i, v := range x {
 		q[i] = int8(float32(v*id) + roundMagic - roundMagic)
 	}
 	return amax / 127
+}
+
+// reciprocal127 is 127/amax, or 0 where that overflows.
+func reciprocal127(amax float32) float32 {
+	if amax > 0x1p-120 {
+		return 127 / amax
+	}
+	return 0
 }
 
 type denseJob struct {
@@ -129,12 +141,16 @@ type denseJob struct {
 	bias    []float32
 	q8      []int8 // x for Q8_0
 	q8Scale []float32
+	q6      []q6Input // [n, blocks], x for Q6_K
+	q6Scale []float32 // [blocks, n]
 }
 
 func (j *denseJob) part(w *worker, lo, hi int) {
 	switch d := j.d; {
 	case d.typ == gguf.Q8_0:
 		j.partQ8(w, lo, hi)
+	case d.typ == gguf.Q6_K:
+		j.partQ6(w, lo, hi)
 	case j.n == 1:
 		j.oneRow(lo, hi)
 	default:

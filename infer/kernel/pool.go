@@ -37,6 +37,7 @@ type worker struct {
 	sums []int32
 	row  []float32
 	out  []float32
+	q6   q6Work
 }
 
 // failure is a panic on its way to the caller's goroutine.

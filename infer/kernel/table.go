@@ -23,6 +23,11 @@ type kernel struct {
 	squares func(x []float32) float32
 	// dotQ8 computes y[i] = Σ_b d[b]*dw[b] * Σ_e x[32b+e]*w[b][e] for all i of y, |x| <= 127, rows of Q8_0 blocks one after another in w.
 	dotQ8 func(y []float32, x []int8, d []float32, w []byte)
+	// unpackQ6 lays one row of Q6_K blocks out as dst; block b's scale d goes to d[4*b].
+	unpackQ6 func(dst []q6Block, d []float32, w []byte)
+	// rowsQ6 computes y[i] for four rows of weights w [4, blocks], their scales dw [blocks, 4], and one row x [blocks], whose scale for block b
+	// is dx[b*stride]; inputsQ6 for one row w [blocks], its scales dw[4*b], and four rows x [4, blocks], their scales dx[b*stride+i].
+	rowsQ6, inputsQ6 func(y *[4]float32, w []q6Block, dw []float32, x []q6Input, dx []float32, stride int)
 	// decodeX: dst[i] = float32(w[i]), exactly.
 	decodeF16  func(dst []float32, w []uint16)
 	decodeBF16 func(dst []float32, w []uint16)
@@ -41,6 +46,7 @@ var generic = kernel{
 	name: "generic", supported: true,
 	ternary: ternaryGeneric, finish: finishGeneric, quantize: quantizeGeneric,
 	dotF32: dotF32Generic, dotF16: dotF16Generic, dotBF16: dotBF16Generic, squares: squaresGeneric, dotQ8: dotQ8Generic,
+	unpackQ6: unpackQ6Generic, rowsQ6: rowsQ6Generic, inputsQ6: inputsQ6Generic,
 	decodeF16: decodeF16Generic, decodeBF16: decodeBF16Generic,
 	mixF32: mixF32Generic, mixF16: mixF16Generic,
 	exp: expGeneric,
