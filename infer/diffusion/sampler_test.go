@@ -147,8 +147,8 @@ func TestSamplerRandomness(t *testing.T) {
 		return id
 	}
 	base := from{7, 0, 100, 1}
-	if draw(base) != draw(base) {
-		t.Error("not repeatable")
+	if first, again := draw(base), draw(base); first != again {
+		t.Errorf("drew %d, then %d of the same request", first, again)
 	}
 	for _, other := range []from{{8, 0, 100, 1}, {7, 1, 100, 1}, {7, 0, 101, 1}, {7, 0, 100, 2}} {
 		if draw(base) == draw(other) {
