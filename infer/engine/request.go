@@ -1,18 +1,24 @@
 package engine
 
-import "github.com/wrinklefree/wf/infer/diffusion"
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/wrinklefree/wf/infer/diffusion"
+)
 
 // Request is a prompt and what is wanted of it.
 type Request struct {
-	ID      string  // for the log
-	Prompt  []int32 // not changed, and not to be changed until the request has ended
-	Choices int     // independent answers, sampled as choice 0, 1, ...; 0: one
-	Steps   bool    // Event.Steps is wanted
+	ID      string // for the log
+	Prompt  []int32
+	Choices int  // independent answers, sampled as choice 0, 1, ...; 0: one. At most 128
+	Steps   bool // Event.Steps is wanted
 
 	// Text makes the stream that turns one answer's ids into text (tokenizer.Stream); nil: no text, and no stop strings.
 	Text func() diffusion.TextStream
 
-	// Options of decoding. A nil Seed is drawn once for all choices. MaxTokens 0 is the engine's. The fields Choice, Text, Prefix,
+	// Options of decoding. A nil Seed is drawn once for all choices. Context and MaxTokens 0 are the engine's. The fields Choice, Text, Prefix,
 	// PrefillRows, OnEvent, OnTokens, OnText and Warn are the engine's own and ignored.
 	Options diffusion.Options
 }
@@ -24,6 +30,10 @@ type Stream struct {
 	Events <-chan Event
 
 	Seed uint64 // of all choices
+
+	choices int
+	mu      *sync.Mutex // the engine's
+	err     error
 }
 
 // Event is what one pass brought for one answer.
@@ -46,7 +56,40 @@ type Event struct {
 //	MEMORY_ESTIMATE the machine has no memory left for its keys and values
 //	FILE_CHANGED    the model's file was cut short
 //	INTERNAL        a panic, contained
-func (s *Stream) Err() error { panic("unwritten") }
+func (s *Stream) Err() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.err
+}
 
 // Collect reads all events and returns the answers by choice, or Err.
-func (s *Stream) Collect() ([]*diffusion.Result, error) { panic("unwritten") }
+func (s *Stream) Collect() ([]*diffusion.Result, error) {
+	results := make([]*diffusion.Result, s.choices)
+	for event := range s.Events {
+		if event.Result != nil {
+			results[event.Choice] = event.Result
+		}
+	}
+	if err := s.Err(); err != nil {
+		return nil, err
+	}
+	return results, nil
+}
+
+// request is a Request in the engine. What changes is under Engine.mu.
+type request struct {
+	Request
+	ctx       context.Context
+	pages     int // that the cache of one answer takes
+	stream    *Stream
+	events    chan Event
+	submitted time.Time
+	timer     *time.Timer // ends it when it waits too long
+	detach    func() bool // from its context
+
+	started, finished int // answers
+	ended             bool
+}
+
+// waits reports whether no answer has started.
+func (r *request) waits() bool { return r.started == 0 && !r.ended }
