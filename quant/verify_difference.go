@@ -52,7 +52,7 @@ func differentWeight(t gguf.Type, got, want []byte, exact bool) (int, string) {
 		w, r := unpackBlock(t, want, n)
 		for i := range g {
 			if g[i] != w[i] {
-				return i, fmt.Sprintf("the file has code %d, the source gives %d", g[i], w[i])
+				return i, fmt.Sprintf("the file has %s, the source gives %s", codeText(g[i]), codeText(w[i]))
 			}
 		}
 		if exact && s != r || !(math.Abs(float64(s-r)) <= 0x1p-10*math.Abs(float64(r))) {
@@ -73,6 +73,13 @@ func differentWeight(t gguf.Type, got, want []byte, exact bool) (int, string) {
 		}
 	}
 	return -1, ""
+}
+
+func codeText(trit int8) string {
+	if trit > 1 {
+		return "code 3, which is no weight"
+	}
+	return fmt.Sprintf("%+d", trit)
 }
 
 // unpackBlock returns the codes of a block, a code 3 as 2, and its scale, 1 where the scale is not in the block.

@@ -42,7 +42,7 @@ func Replay(ctx context.Context, f *gguf.File, o ReplayOptions) error {
 	run.In, run.Version = o.Source, o.Version
 	in, err := gguf.Open(o.Source)
 	if err != nil {
-		return err
+		return fmt.Errorf("wf quantize made the file from another GGUF, which the source must be: %w", err)
 	}
 	defer in.Close()
 	r, err := plan(ctx, in, *run)

@@ -52,6 +52,7 @@ func newRootCmd(env *environment) *cobra.Command {
 		newConvertCmd(env),
 		newQuantizeCmd(env),
 		newInspectCmd(env),
+		newVerifyCmd(env),
 		newGenerateCmd(env),
 		newTokenizeCmd(env),
 		newLogitsCmd(env),
