@@ -11,7 +11,7 @@ import (
 func newConvertCmd(env *environment) *cobra.Command {
 	var o convert.Options
 	var mask maskToken
-	var asJSON bool
+	var asJSON, verify bool
 	eps, threshold, shift := optionalFloat(), optionalFloat(), optionalBool()
 	cmd := &cobra.Command{
 		Use:   "convert CHECKPOINT",
@@ -36,6 +36,13 @@ conversion stops and writes nothing.`,
 			if err != nil {
 				return inFile(o.Path, err)
 			}
+			if verify && report.Written {
+				v, err := env.verify(cmd.Context(), report.Out, verifyOptions{source: o.Path, configDir: o.ConfigDir})
+				if err != nil {
+					return err
+				}
+				env.note(v.String())
+			}
 			return env.reportConvert(report, asJSON)
 		},
 	}
@@ -47,6 +54,7 @@ conversion stops and writes nothing.`,
 	f.StringVar(&o.Name, "name", "", "general.name (the checkpoint folder's name)")
 	f.StringVar(&o.ConfigDir, "config-dir", "", "`folder` of config.json and the tokenizer, if not beside the weights")
 	f.BoolVar(&o.DryRun, "dry-run", false, "print the plan (tensor, from, to, bytes, total), write nothing")
+	f.BoolVar(&verify, "verify", false, "convert once more and compare with what was written, as wf verify --source does")
 	f.BoolVar(&asJSON, "json", false, "print a JSON report")
 	f.BoolVar(&o.Force, "force", false, "replace an existing output; accept a --mask-token-id that contradicts the checkpoint")
 	f.BoolVar(&o.AllowSuspicious, "allow-suspicious", false, "let constant or all-zero matrices through; the file records them")
