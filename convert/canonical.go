@@ -12,6 +12,8 @@ var recorded = []quant.Word[Options]{
 	quant.TextWord("--outtype", func(o *Options) *string { return &o.Type }),
 	quant.TextWord("--token-embedding-type", func(o *Options) *string { return &o.TokenEmbedding }),
 	quant.TextWord("--output-tensor-type", func(o *Options) *string { return &o.OutputTensor }),
+	quant.ListWord("--tensor-type", func(o *Options) *[]string { return &o.TensorTypes }),
+	quant.ListWord("--override-kv", func(o *Options) *[]string { return &o.OverrideKV }),
 	quant.SwitchWord("--allow-suspicious", func(o *Options) *bool { return &o.AllowSuspicious }),
 	quant.SwitchWord("--ternarize", func(o *Options) *bool { return &o.Ternarize }),
 	quant.SwitchWord("--keep-master-weights", func(o *Options) *bool { return &o.KeepMasterWeights }),

@@ -30,6 +30,8 @@ func TestCanonical(t *testing.T) {
 			switch v.Kind() {
 			case reflect.String:
 				v.SetString("word")
+			case reflect.Slice:
+				v.Set(reflect.ValueOf([]string{"a b=str:\"c\"", "d"}))
 			case reflect.Bool:
 				v.SetBool(true)
 			case reflect.Int, reflect.Int32:

@@ -40,9 +40,11 @@ type Options struct {
 	Name      string // general.name; "" means the checkpoint folder's name
 	Version   string // wf.version: the release that writes the file
 
-	Type           string // type of the matrices, in any case: f16 ("" too), bf16, f32, q8_0, i2_s, tq1_0, tq2_0 or auto
-	TokenEmbedding string // type of token_embd.weight; "" means what Type implies (FORMATS.md 2.11)
-	OutputTensor   string // type of output.weight; the same
+	Type           string   // type of the matrices, in any case: f16 ("" too), bf16, f32, q8_0, i2_s, tq1_0, tq2_0 or auto
+	TokenEmbedding string   // type of token_embd.weight; "" means what Type implies (FORMATS.md 2.11)
+	OutputTensor   string   // type of output.weight; the same
+	TensorTypes    []string // REGEX=TYPE by GGUF name, the first match decides; quant.Rule
+	OverrideKV     []string // metadata to set: KEY=TYPE:VALUE; quant.Override
 
 	Force           bool // replace Out; let MaskToken differ from the checkpoint's
 	DryRun          bool // plan and report, write nothing
@@ -99,8 +101,16 @@ func (o *Options) Validate() error {
 		add("no checkpoint is named")
 	}
 	oneOf("--outtype", strings.ToLower(o.Type), "f16", "bf16", "f32", "q8_0", "i2_s", "tq1_0", "tq2_0", auto)
-	oneOf("--token-embedding-type", strings.ToLower(o.TokenEmbedding), "f16", "bf16", "f32", "q8_0", "q6_k")
-	oneOf("--output-tensor-type", strings.ToLower(o.OutputTensor), "f16", "bf16", "f32", "q8_0", "q6_k")
+	oneOf("--token-embedding-type", strings.ToLower(o.TokenEmbedding), "f16", "bf16", "f32", "q8_0", "q6_k", "q4_0")
+	oneOf("--output-tensor-type", strings.ToLower(o.OutputTensor), "f16", "bf16", "f32", "q8_0", "q6_k", "q4_0")
+	if _, err := quant.ParseRules(o.TensorTypes); err != nil {
+		problems = append(problems, err)
+	}
+	for _, text := range o.OverrideKV {
+		if _, err := quant.ParseOverride(text); err != nil {
+			problems = append(problems, err)
+		}
+	}
 	if target := parseType(o.Type); o.KeepMasterWeights && (quant.IsTernary(target) || isAuto(o.Type)) {
 		add("--keep-master-weights keeps values that a ternary type cannot hold; --outtype %s asks for one", strings.ToLower(o.Type))
 	}
@@ -134,6 +144,16 @@ func (o *Options) Validate() error {
 		add("--threads is %d; want a positive number", o.Threads)
 	}
 	return errors.Join(problems...)
+}
+
+// types returns what the options ask of tensor types; auto is settled later.
+func (o *Options) types() (quant.Types, error) {
+	rules, err := quant.ParseRules(o.TensorTypes)
+	return quant.Types{
+		Type: parseType(o.Type), Rules: rules,
+		TokenEmbedding: parseType(o.TokenEmbedding), HasTokenEmbedding: o.TokenEmbedding != "",
+		OutputTensor: parseType(o.OutputTensor), HasOutputTensor: o.OutputTensor != "",
+	}, err
 }
 
 // parseType reads a valid type's name. "" is F16; what auto is the plan decides.

@@ -109,6 +109,7 @@ type planner struct {
 	config *Config
 	tok    *Tokenizer
 	o      *Options
+	types  quant.Types
 	pieces claims
 	order  []*piece
 }
@@ -125,6 +126,9 @@ func MakePlan(inv *Inventory, c *Config, t *Tokenizer, o Options) (*Plan, error)
 	}
 	p := &planner{Plan: &Plan{Metadata: &gguf.Metadata{}, Notices: slices.Concat(c.Notices, t.Notices)},
 		inv: inv, config: c, tok: t, o: &o, pieces: pieces}
+	if p.types, err = o.types(); err != nil {
+		return nil, err
+	}
 	if err := p.head(); err != nil {
 		return nil, err
 	}
@@ -153,6 +157,14 @@ func MakePlan(inv *Inventory, c *Config, t *Tokenizer, o Options) (*Plan, error)
 		return nil, err
 	}
 	if err := p.metadata(activation); err != nil {
+		return nil, err
+	}
+	notices, err := quant.ApplyOverrides(p.Metadata, o.OverrideKV)
+	p.Notices = append(p.Notices, notices...)
+	if err == nil && p.types.Any(func(t gguf.Type) bool { return t == gguf.TQ2_0 }) {
+		err = quant.RefuseTQ2(p.Metadata)
+	}
+	if err != nil {
 		return nil, err
 	}
 	return p.Plan, nil
@@ -364,18 +376,12 @@ func (p *planner) chooseTypes() error {
 	if isAuto(p.o.Type) {
 		p.Type = p.auto()
 	}
-	if p.Type == gguf.TQ2_0 && p.Diffusion != nil {
-		return fault.New("QUANT_DIFFUSION_TQ2", "TQ2_0 for a diffusion model: its only reader, llama.cpp, would decode it token by token; "+
-			"I2_S holds the same weights exactly, choose i2_s")
-	}
-	types := quant.Types{Type: p.Type, HasTokenEmbedding: p.o.TokenEmbedding != "", HasOutputTensor: p.o.OutputTensor != ""}
-	types.TokenEmbedding = parseType(p.o.TokenEmbedding)
-	types.OutputTensor = parseType(p.o.OutputTensor)
+	p.types.Type = p.Type
 	implausible, straddles := "", ""
 	for i := range p.Tensors {
 		t := &p.Tensors[i]
 		var err error
-		if t.Type, err = types.For(t.Name, t.Dims); err != nil {
+		if t.Type, err = p.types.For(t.Name, t.Dims); err != nil {
 			return err
 		}
 		if t.Type == gguf.I2_S && t.Cols%gguf.I2_S.BlockSize() != 0 && straddles == "" {

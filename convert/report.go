@@ -1,13 +1,17 @@
 package convert
 
-import "github.com/wrinklefree/wf/gguf"
+import (
+	"github.com/wrinklefree/wf/gguf"
+	"github.com/wrinklefree/wf/quant"
+)
 
 // Report says what a conversion did, or with DryRun would do.
 type Report struct {
 	Out          string         `json:"out"`
 	Written      bool           `json:"written"` // false after a dry run
 	Size         uint64         `json:"size"`    // bytes of the whole file
-	Type         string         `json:"type"`    // of the matrices
+	quant.Extent                // of the tensors
+	Type         string         `json:"type"` // of the matrices
 	Architecture Architecture   `json:"architecture"`
 	Source       string         `json:"source"`               // wf.quant.source: online, offline-mul, offline-div, ternary, dense
 	ScaleRule    string         `json:"scale_rule,omitempty"` // wf.quant.scale_rule: absmean, kept, none
@@ -23,13 +27,14 @@ type Report struct {
 
 // TensorReport is one tensor of the output.
 type TensorReport struct {
-	Name   string   `json:"name"`
-	Source string   `json:"source"`              // the checkpoint's name, or why the tensor is there
-	From   string   `json:"from"`                // source dtype
-	To     string   `json:"to"`                  // GGUF type
-	Dims   []uint64 `json:"dims"`                // ne order: fastest first
-	Bytes  uint64   `json:"bytes"`               // in the output
-	How    string   `json:"transform,omitempty"` // what happens to the values beside the change of type
+	Name          string   `json:"name"`
+	Source        string   `json:"source"` // the checkpoint's name, or why the tensor is there
+	From          string   `json:"from"`   // source dtype
+	To            string   `json:"to"`     // GGUF type
+	Dims          []uint64 `json:"dims"`   // ne order: fastest first
+	Bytes         uint64   `json:"bytes"`  // in the output
+	BitsPerWeight float64  `json:"bits_per_weight"`
+	How           string   `json:"transform,omitempty"` // what happens to the values beside the change of type
 }
 
 // report says what the plan does, with the sizes that the container gives it.
@@ -38,7 +43,7 @@ func (p *Plan) report(infos []gguf.TensorInfo, size uint64, sources []string) *R
 		Diffusion: p.Diffusion, Dropped: p.Dropped, Sources: sources, Notices: p.Notices}
 	for i := range p.Tensors {
 		t := &p.Tensors[i]
-		line := TensorReport{Name: t.Name, Source: t.Source, To: t.Type.String(), Dims: t.Dims, Bytes: infos[i].Size, How: t.How()}
+		line := TensorReport{Name: t.Name, Source: t.Source, To: t.Type.String(), Dims: t.Dims, Bytes: infos[i].Size, BitsPerWeight: r.Add(infos[i]), How: t.How()}
 		if t.Values == nil {
 			line.From = t.From.String()
 		} else {

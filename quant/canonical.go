@@ -17,6 +17,19 @@ var words = []Word[Options]{
 		func(o *Options, value string) error { return recallType(&o.Type, value) }},
 	typeWord("--token-embedding-type", func(o *Options) (*gguf.Type, *bool) { return &o.TokenEmbedding, &o.HasTokenEmbedding }),
 	typeWord("--output-tensor-type", func(o *Options) (*gguf.Type, *bool) { return &o.OutputTensor, &o.HasOutputTensor }),
+	{"--tensor-type", " ", func(o *Options) (values []string) {
+		for _, r := range o.Rules {
+			values = append(values, r.String())
+		}
+		return values
+	}, func(o *Options, value string) error {
+		r, err := ParseRule(value)
+		if err == nil {
+			o.Rules = append(o.Rules, r)
+		}
+		return err
+	}},
+	ListWord("--override-kv", func(o *Options) *[]string { return &o.OverrideKV }),
 	SwitchWord("--allow-requantize", func(o *Options) *bool { return &o.AllowRequantize }),
 	TextWord("--i2s-layout", func(o *Options) *string { return &o.I2SLayout }),
 }

@@ -4,6 +4,11 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+	"strconv"
+
+	"github.com/wrinklefree/wf/gguf"
+	"github.com/wrinklefree/wf/gguf/fault"
+	"github.com/wrinklefree/wf/gguf/names"
 )
 
 // I2_S stores the flattened tensor in groups of 128 weights, which may straddle rows, and one scale behind them all:
@@ -114,4 +119,23 @@ func (l Layout) Unpack(trits []int8, src []byte) error {
 		}
 	}
 	return bad.orNil()
+}
+
+// InputLayout returns the layout of a file's I2_S tensors: what its metadata say, else what the option says, else Layout128.
+func InputLayout(md *gguf.Metadata, option string) (Layout, error) {
+	layout, ok := ParseLayout(option)
+	if !ok {
+		return 0, fault.New("USAGE", "--i2s-layout is %s; want 128 or 64", fault.Quote(option))
+	}
+	marked, ok, err := gguf.Value[uint32](md, names.I2SLayout)
+	switch {
+	case err != nil || !ok:
+		return layout, err
+	case option != "" && layout != Layout(marked):
+		return 0, fault.New("USAGE", "--i2s-layout is %s, but the file says %d; leave the option out", option, marked)
+	}
+	if layout, ok = ParseLayout(strconv.Itoa(int(marked))); !ok {
+		return 0, fault.New("MODEL_BAD_PARAM", "%s is %d; wf reads layouts 128 and 64", names.I2SLayout, marked)
+	}
+	return layout, nil
 }

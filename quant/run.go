@@ -5,9 +5,6 @@ import (
 	"fmt"
 	"io"
 	"runtime"
-	"slices"
-	"strconv"
-	"strings"
 	"sync"
 
 	"github.com/wrinklefree/wf/gguf"
@@ -20,6 +17,7 @@ import (
 type Options struct {
 	In, Out string
 	Types
+	OverrideKV      []string                // metadata to set: KEY=TYPE:VALUE, see Override
 	AllowRequantize bool                    // let a lossy type be the source of another
 	Force           bool                    // replace Out
 	DryRun          bool                    // make every check, write nothing
@@ -36,16 +34,34 @@ type Report struct {
 	Out     string   `json:"out"`
 	Written bool     `json:"written"` // false after a dry run
 	Size    uint64   `json:"size"`    // bytes of the whole file
+	Extent           // of its tensors
 	Tensors []Change `json:"tensors"`
 }
 
 // Change is one tensor's fate.
 type Change struct {
-	Name  string   `json:"name"`
-	Dims  []uint64 `json:"dims"` // ne order: fastest first
-	From  string   `json:"from"` // types
-	To    string   `json:"to"`
-	Bytes uint64   `json:"bytes"` // in the output
+	Name          string   `json:"name"`
+	Dims          []uint64 `json:"dims"` // ne order: fastest first
+	From          string   `json:"from"` // types
+	To            string   `json:"to"`
+	Bytes         uint64   `json:"bytes"` // in the output
+	BitsPerWeight float64  `json:"bits_per_weight"`
+}
+
+// Extent is what tensors hold, and what that takes.
+type Extent struct {
+	Data          uint64  `json:"data"`            // bytes, without padding
+	Weights       uint64  `json:"weights"`         // numbers
+	BitsPerWeight float64 `json:"bits_per_weight"` //
+}
+
+// Add counts a tensor that has been planned, and returns its own bits per weight.
+func (e *Extent) Add(t gguf.TensorInfo) (bitsPerWeight float64) {
+	n := t.Dims[0] * t.Rows()
+	e.Data += t.Size
+	e.Weights += n
+	e.BitsPerWeight = 8 * float64(e.Data) / float64(e.Weights)
+	return 8 * float64(t.Size) / float64(n)
 }
 
 // Run rewrites a GGUF file in another type. Metadata is kept but for what File.Plan sets.
@@ -72,7 +88,7 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	}
 	report := &Report{Out: o.Out, Size: size}
 	for i, t := range infos {
-		report.Tensors = append(report.Tensors, Change{t.Name, t.Dims, in.Tensors[i].Type.String(), t.Type.String(), t.Size})
+		report.Tensors = append(report.Tensors, Change{t.Name, t.Dims, in.Tensors[i].Type.String(), t.Type.String(), t.Size, report.Add(t)})
 	}
 	create := disk.CreateOptions{Force: o.Force, Need: size, Inputs: []string{o.In}, Calls: o.calls}
 	if err := checkOutput(o, create); err != nil { // before a weight is read
@@ -104,9 +120,10 @@ func checkOutput(o Options, create disk.CreateOptions) error {
 
 // rewrite is one run: the file to be written, and what is found out on the way.
 type rewrite struct {
-	o    Options
-	in   *gguf.File
-	file File
+	o       Options
+	in      *gguf.File
+	file    File
+	notices []string
 
 	ternary    []*ternaryTensor // tensors that must turn out to be ternary
 	scanned    int64            // bytes of them
@@ -122,15 +139,20 @@ type ternaryTensor struct {
 
 // plan decides everything that the header of the input can decide.
 func plan(ctx context.Context, in *gguf.File, o Options) (*rewrite, error) {
-	if err := refuse(in, o); err != nil {
-		return nil, err
-	}
 	layout, err := InputLayout(in.Metadata, o.I2SLayout)
 	if err != nil {
 		return nil, err
 	}
-	r := &rewrite{o: o, in: in, file: File{
-		Metadata: in.Metadata.Clone(), Type: o.Type, Version: o.Version, Options: Record(words, &o), Sources: []string{o.In}, Changed: in.Changed,
+	md := in.Metadata.Clone()
+	notices, err := ApplyOverrides(md, o.OverrideKV)
+	if err != nil {
+		return nil, err
+	}
+	if err := refuse(md, o.Types); err != nil {
+		return nil, err
+	}
+	r := &rewrite{o: o, in: in, notices: notices, file: File{
+		Metadata: md, Type: o.Type, Version: o.Version, Options: Record(words, &o), Sources: []string{o.In}, Changed: in.Changed,
 	}}
 	for i := range in.Tensors {
 		info := &in.Tensors[i]
@@ -147,9 +169,9 @@ func plan(ctx context.Context, in *gguf.File, o Options) (*rewrite, error) {
 		if err != nil {
 			return nil, err
 		}
-		if IsTernary(info.Type) && isFloat(to) && !in.Metadata.Has(names.LinearActivation) {
+		if IsTernary(info.Type) && isFloat(to) && !md.Has(names.LinearActivation) {
 			// Ternary types always take int8 activations. Floating-point ones do so if the file says so.
-			r.file.Metadata.Set(names.LinearActivation, names.ActivationInt8)
+			md.Set(names.LinearActivation, names.ActivationInt8)
 		}
 		r.file.Tensors = append(r.file.Tensors, Tensor{Name: info.Name, Type: to, Dims: info.Dims, Fill: r.fill(ctx, info, from, to)})
 	}
@@ -174,70 +196,6 @@ func (r *rewrite) fill(ctx context.Context, info *gguf.TensorInfo, from *weights
 		r.underflows += seen.Underflows
 		return err
 	}
-}
-
-// refuse names what would destroy the model or is not meant, from metadata and options alone.
-func refuse(in *gguf.File, o Options) error {
-	for _, t := range []struct {
-		has  bool
-		flag string
-		typ  gguf.Type
-	}{{o.HasTokenEmbedding, "--token-embedding-type", o.TokenEmbedding}, {o.HasOutputTensor, "--output-tensor-type", o.OutputTensor}} {
-		if t.has && IsTernary(t.typ) {
-			return fault.New("USAGE", "%s is %v, but embeddings and heads are not ternary; choose f16, q8_0 or q6_k", t.flag, t.typ)
-		}
-	}
-	if o.Type == gguf.TQ2_0 && diffusion(in.Metadata) {
-		return fault.New("QUANT_DIFFUSION_TQ2", "this is a diffusion model: what reads TQ2_0 decodes token by token, and may scale the weights again, "+
-			"so the text would be garbage; choose I2_S, which is exact and which wf runs by block diffusion")
-	}
-	if rule, _, err := gguf.Value[string](in.Metadata, names.ScaleRule); err != nil {
-		return err
-	} else if rule == names.ScaleNone && IsTernary(o.Type) {
-		return fault.New("NOT_TERNARY", "this file holds raw master weights (%s is none), which %v would destroy; convert the checkpoint "+
-			"without --keep-master-weights, then quantize", names.ScaleRule, o.Type)
-	}
-	return nil
-}
-
-// diffusion reports whether the metadata are those of a diffusion model.
-func diffusion(md *gguf.Metadata) bool {
-	return md.Has(names.MaskToken) || slices.ContainsFunc(md.All(), func(kv gguf.KV) bool {
-		return kv.Key == names.ShiftLogits || strings.HasPrefix(kv.Key, "wf.diffusion.")
-	})
-}
-
-// allowed refuses to round what has been rounded to a few levels.
-func allowed(t *gguf.TensorInfo, to gguf.Type, requantize bool) error {
-	if IsTernary(t.Type) && !IsProjection(t.Name) {
-		return fault.New("MODEL_TENSOR_TYPE", "tensor %s is stored as %v, but only the projections of a layer are ternary; "+
-			"make the file again with its embedding and head in F16", fault.Quote(t.Name), t.Type)
-	}
-	exact := isFloat(t.Type) || t.Type == to || to == gguf.F32 || IsTernary(t.Type) && (isFloat(to) || IsTernary(to))
-	if exact || requantize {
-		return nil
-	}
-	return fault.New("QUANT_REQUANTIZE", "tensor %s is %v already, and making it %v would round it twice; start from the F16 file, or pass "+
-		"--allow-requantize", fault.Quote(t.Name), t.Type, to)
-}
-
-// InputLayout returns the layout of a file's I2_S tensors: what its metadata say, else what the option says, else Layout128.
-func InputLayout(md *gguf.Metadata, option string) (Layout, error) {
-	layout, ok := ParseLayout(option)
-	if !ok {
-		return 0, fault.New("USAGE", "--i2s-layout is %s; want 128 or 64", fault.Quote(option))
-	}
-	marked, ok, err := gguf.Value[uint32](md, names.I2SLayout)
-	switch {
-	case err != nil || !ok:
-		return layout, err
-	case option != "" && layout != Layout(marked):
-		return 0, fault.New("USAGE", "--i2s-layout is %s, but the file says %d; leave the option out", option, marked)
-	}
-	if layout, ok = ParseLayout(strconv.Itoa(int(marked))); !ok {
-		return 0, fault.New("MODEL_BAD_PARAM", "%s is %d; wf reads layouts 128 and 64", names.I2SLayout, marked)
-	}
-	return layout, nil
 }
 
 // scan finds out whether the weights that must be ternary are, a tensor on each processor. The first in file order that is not is the error.
@@ -307,6 +265,9 @@ func (r *rewrite) warn() {
 	if r.o.Warn == nil {
 		return
 	}
+	for _, n := range r.notices {
+		r.o.Warn(n)
+	}
 	if r.underflows > 0 {
 		r.o.Warn(fmt.Sprintf("%d weights were too small for F16 and became 0", r.underflows))
 	}
@@ -319,7 +280,7 @@ func (r *rewrite) warn() {
 	if straddling > 0 {
 		r.o.Warn(fmt.Sprintf("%d tensors have rows that are not a multiple of 128: wf reads them exactly, bitnet.cpp would compute garbage", straddling))
 	}
-	if rule, _, _ := gguf.Value[string](r.in.Metadata, names.ScaleRule); r.o.Type == gguf.Q4_0 && rule != "" && rule != names.ScaleNone {
+	if rule, _, _ := gguf.Value[string](r.in.Metadata, names.ScaleRule); r.o.Any(func(t gguf.Type) bool { return t == gguf.Q4_0 }) && rule != "" && rule != names.ScaleNone {
 		r.o.Warn("Q4_0 changes one sign of ternary weights by an eighth; I2_S is exact and half the size")
 	}
 }

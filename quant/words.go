@@ -36,6 +36,12 @@ func SwitchWord[O any](flag string, at func(*O) *bool) Word[O] {
 	}, func(o *O, _ string) error { *at(o) = true; return nil }}
 }
 
+// ListWord is an option that can be given any number of times.
+func ListWord[O any](flag string, at func(*O) *[]string) Word[O] {
+	return Word[O]{flag, " ", func(o *O) []string { return *at(o) },
+		func(o *O, value string) error { *at(o) = append(*at(o), value); return nil }}
+}
+
 // Record lists the options that were given, in the order of the words.
 func Record[O any](words []Word[O], o *O) string {
 	var flags []string

@@ -51,6 +51,8 @@ conversion stops and writes nothing.`,
 	f.StringVar(&o.Type, "outtype", "f16", "`type` of the matrices: f16, bf16, f32, q8_0, i2_s, tq1_0, tq2_0 or auto")
 	f.StringVar(&o.TokenEmbedding, "token-embedding-type", "", "`type` of the token embedding (what --outtype implies)")
 	f.StringVar(&o.OutputTensor, "output-tensor-type", "", "`type` of an untied output matrix (what --outtype implies)")
+	f.StringArrayVar(&o.TensorTypes, "tensor-type", nil, "`REGEX=TYPE`: type of the matrices whose GGUF names match; repeatable, the first match decides")
+	f.StringArrayVar(&o.OverrideKV, "override-kv", nil, "`KEY=TYPE:VALUE`: set a metadata entry (int, float, bool, str, or u8 to i64, f32, f64); repeatable")
 	f.StringVar(&o.Name, "name", "", "general.name (the checkpoint folder's name)")
 	f.StringVar(&o.ConfigDir, "config-dir", "", "`folder` of config.json and the tokenizer, if not beside the weights")
 	f.BoolVar(&o.DryRun, "dry-run", false, "print the plan (tensor, from, to, bytes, total), write nothing")
@@ -84,8 +86,9 @@ func (env *environment) reportConvert(r *convert.Report, asJSON bool) error {
 	}
 	w := tabwriter.NewWriter(env.stdout, 0, 4, 2, ' ', 0)
 	for _, t := range r.Tensors {
-		fmt.Fprintf(w, "%s\t%v\t%s\t-> %s\t%d bytes\t%s\t%s\n", t.Name, t.Dims, t.From, t.To, t.Bytes, t.Source, t.How)
+		fmt.Fprintf(w, "%s\t%v\t%s\t-> %s\t%d bytes\t%.4f bits/weight\t%s\t%s\n", t.Name, t.Dims, t.From, t.To, t.Bytes, t.BitsPerWeight, t.Source, t.How)
 	}
-	fmt.Fprintf(w, "total\t\t\t\t%d bytes\t%s\t\n", r.Size, r.Out)
+	fmt.Fprintf(w, "total\t%d weights\t\t\t%d bytes\t%.4f bits/weight\t\t\n", r.Weights, r.Data, r.BitsPerWeight)
+	fmt.Fprintf(w, "file\t\t\t\t%d bytes\t\t%s\t\n", r.Size, r.Out)
 	return w.Flush()
 }

@@ -12,8 +12,10 @@ const (
 	Name                = "general.name"
 	FileType            = "general.file_type"
 	QuantizationVersion = "general.quantization_version"
-	Alignment           = "general.alignment" // of the data section and of every tensor; absent: 32
-	SplitCount          = "split.count"       // how many files a split model has
+	Alignment           = "general.alignment"   // of the data section and of every tensor; absent: 32
+	SplitNumber         = "split.no"            // of a split model: which file this is, from 0; uint16
+	SplitCount          = "split.count"         // how many there are; uint16
+	SplitTensors        = "split.tensors.count" // how many tensors all have together; int32
 )
 
 // Keys of the model's shape: each stands behind the architecture and a dot, as Arch joins them.
