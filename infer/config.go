@@ -38,11 +38,12 @@ type arch struct {
 	interleaved bool   // RoPE turns the pairs (2j, 2j+1); otherwise (j, j+d/2)
 	bitnet      bool   // ternary projections by default, and sub-norms may occur
 	biasQKV     bool   // q, k and v must have biases
+	scales      bool   // a projection may have a tensor "blk.N.attn_q.scale" that multiplies its weights
 }
 
 var archs = map[string]arch{
 	names.Llama:      {activation: names.SiLU, interleaved: true},
-	names.BitNet:     {activation: names.SiLU, bitnet: true},
+	names.BitNet:     {activation: names.SiLU, bitnet: true, scales: true},
 	names.BitNetB158: {activation: names.ReLU2, bitnet: true},
 	names.BitNet25:   {activation: names.ReLU2, bitnet: true},
 	names.Qwen2:      {activation: names.SiLU, biasQKV: true},

@@ -48,7 +48,7 @@ func LoadFile(f *gguf.File, o Options) (*Model, error) {
 // load first decides, then reads weights, by all threads: float matrices stay where they lie in the file, ternary ones are laid out anew for the
 // kernel.
 func load(f *gguf.File, o *Options) (*Model, error) {
-	d, err := decide(f, o, false)
+	d, err := decide(f, o)
 	if err != nil {
 		return nil, err
 	}
@@ -85,11 +85,11 @@ type decision struct {
 }
 
 // decide settles what the metadata says, which tensor goes where, whether any is left over, how much memory it takes.
-func decide(f *gguf.File, o *Options, headerOnly bool) (*decision, error) {
+func decide(f *gguf.File, o *Options) (*decision, error) {
 	p := &params{md: f.Metadata}
 	config, arch := p.config(f, o)
 	d := &decision{scaling: p.ropeScaling(config), interleaved: arch.interleaved}
-	d.weights = &weights{file: f, options: o, int8: config.Int8, layout: p.i2sLayout(o), headerOnly: headerOnly, claimed: map[string]bool{}}
+	d.weights = &weights{file: f, options: o, int8: config.Int8, layout: p.i2sLayout(o), scales: arch.scales, claimed: map[string]bool{}}
 	if p.err != nil {
 		return nil, p.err
 	}
@@ -108,7 +108,7 @@ func (w *weights) plan(m *Model, arch arch, ropeFreqs *[]float32) {
 	if w.has(names.Output) {
 		w.matrix(&m.head, names.Output, c.Vocab, c.Hidden)
 	} else {
-		w.later(func() error { m.head = m.embedding; return nil })
+		w.jobs = append(w.jobs, func() error { m.head = m.embedding; return nil })
 	}
 	w.optional(ropeFreqs, names.RopeFreqs, c.HeadDim/2)
 
@@ -138,15 +138,15 @@ type weights struct {
 	file    *gguf.File
 	options *Options
 	int8    bool
+	scales  bool         // see arch
 	layout  quant.Layout // of I2_S
 	pool    *kernel.Pool
 	arena   *arena
 
-	headerOnly bool // no job will be done
-
 	claimed    map[string]bool
 	jobs       []func() error
 	need       uint64   // bytes that the jobs take of the arena
+	mapped     uint64   // bytes of weights that are used where they lie
 	notTernary []string // projections that were expected to be ternary and are not
 	err        error
 }
@@ -157,19 +157,30 @@ func (w *weights) fail(code, format string, args ...any) {
 	}
 }
 
-func (w *weights) later(job func() error) { w.jobs = append(w.jobs, job) }
+// later leaves a job that takes need bytes of the arena; none: it uses the tensor where it lies.
+func (w *weights) later(t *tensor, need int, job func() error) {
+	if need == 0 {
+		w.mapped += t.Size
+	}
+	w.need += uint64(arenaSize(need))
+	w.jobs = append(w.jobs, func() error {
+		t.data = w.file.Bytes(t.TensorInfo)
+		return job()
+	})
+}
 
 func (w *weights) has(name string) bool {
 	_, ok := w.file.Tensor(name)
 	return ok
 }
 
-// tensor is a claimed tensor [rows, cols]; a vector has one row. Its data is nil while a file that is not mapped is checked (Check), and may be
-// touched under disk.Guard only.
+// tensor is a claimed tensor [rows, cols]; a vector has one row.
 type tensor struct {
 	*gguf.TensorInfo
 	rows, cols int
-	data       []byte
+	scaled     bool    // another tensor of the file multiplies all weights
+	factor     float32 // by which; 1 if none does
+	data       []byte  // set when its job begins; to be touched under disk.Guard only
 }
 
 // row is the data of one row, of any type but I2_S, whose blocks straddle rows.
@@ -190,11 +201,7 @@ func (w *weights) claim(name string, rows, cols int) *tensor {
 		w.fail("MODEL_SHAPE_MISMATCH", "tensor %q: shape %v does not match [%d %d], which the metadata asks for", name, info.Dims, cols, rows)
 		return nil
 	}
-	t := &tensor{TensorInfo: info, rows: rows, cols: cols}
-	if !w.headerOnly {
-		t.data = w.file.Bytes(info)
-	}
-	return t
+	return &tensor{TensorInfo: info, rows: rows, cols: cols, factor: 1}
 }
 
 var floats = []gguf.Type{gguf.F32, gguf.F16, gguf.BF16}
@@ -207,8 +214,7 @@ func (w *weights) vector(dst *[]float32, name string, n int) {
 	case !slices.Contains(floats, t.Type):
 		w.fail("MODEL_TENSOR_TYPE", "tensor %q is %v; a vector must be F32, F16 or BF16", name, t.Type)
 	default:
-		w.need += uint64(arenaSize(4 * n))
-		w.later(func() (err error) { *dst, err = w.readVector(t); return err })
+		w.later(t, 4*n, func() (err error) { *dst, err = w.readVector(t); return err })
 	}
 }
 
@@ -228,29 +234,32 @@ func (w *weights) matrix(dst **kernel.Dense, name string, rows, cols int) {
 		w.fail("MODEL_TENSOR_TYPE", "tensor %q is %v, a ternary type, which destroys an embedding or head; quantize again from the source",
 			name, t.Type)
 	default:
-		w.need += uint64(decodedSize(t))
-		w.later(func() (err error) { *dst, err = w.readDense(t); return err })
+		w.later(t, t.decodedSize(), func() (err error) { *dst, err = w.readDense(t); return err })
 	}
 }
 
-// linear claims a projection with its bias and its own norm, if any.
+// linear claims a projection with its bias, scale and own norm, if any.
 func (w *weights) linear(l *linear, layer int, part string, rows, cols int, needsBias bool) {
 	if bias := names.Block(layer, part, "bias"); needsBias {
 		w.vector(&l.bias, bias, rows)
 	} else {
 		w.optional(&l.bias, bias, rows)
 	}
+	scale := names.Block(layer, part, "scale")
+	if w.scales {
+		w.optional(&l.scale, scale, 1)
+	}
 	w.optional(&l.normIn, names.Block(layer, part+names.NormIn, "weight"), cols)
 	t := w.claim(names.Block(layer, part, "weight"), rows, cols)
 	if t == nil {
 		return
 	}
+	t.scaled = w.claimed[scale]
+	need := t.decodedSize()
 	if w.takesInt8(t.Type) {
-		w.need += uint64(arenaSize(kernel.TernaryBytes(rows, cols)))
-	} else {
-		w.need += uint64(decodedSize(t))
+		need = kernel.TernaryBytes(rows, cols)
 	}
-	w.later(func() error { return w.readLinear(l, t) })
+	w.later(t, need, func() error { return w.readLinear(l, t) })
 }
 
 // refuseLeftOver fails if nothing claimed a tensor: ignoring a weight gives a network that runs and is wrong.

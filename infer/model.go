@@ -61,6 +61,7 @@ type linear struct {
 	ternary *kernel.Ternary
 	dense   *kernel.Dense
 	bias    []float32 // nil or [rows]
+	scale   []float32 // nil or [1]: multiplies the weights; ternary and dense have it in them
 	normIn  []float32 // nil or [cols]: the projection has an RMSNorm of its own
 }
 

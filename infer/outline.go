@@ -1,8 +1,10 @@
 package infer
 
 import (
+	"cmp"
+	"runtime"
+
 	"github.com/wrinklefree/wf/gguf"
-	"github.com/wrinklefree/wf/quant"
 )
 
 // Outline is what the header of a file says of a model.
@@ -11,6 +13,7 @@ type Outline struct {
 	Mapped  uint64 // bytes of weights that are used where they lie in the file: the page cache holds them, and may drop them
 	Weights uint64 // bytes of weights that are laid out anew at load
 	Cache   uint64 // bytes of keys and values for the positions that were asked for
+	Pass    uint64 // bytes of buffers for the largest pass over so many positions, logits for as many rows as are computed at once among them
 }
 
 // Check makes every check of LoadFile but those of the weights, and says what memory running the model would take, with a cache of so many
@@ -19,7 +22,7 @@ func Check(f *gguf.File, o Options, positions int) (*Outline, error) {
 	if err := o.Validate(); err != nil {
 		return nil, err
 	}
-	d, err := decide(f, &o, true)
+	d, err := decide(f, &o)
 	if err != nil {
 		return nil, err
 	}
@@ -27,12 +30,9 @@ func Check(f *gguf.File, o Options, positions int) (*Outline, error) {
 	if positions == 0 {
 		positions = c.Context
 	}
-	out := &Outline{Config: *c, Weights: d.weights.need, Cache: cacheBytes(c, o.CacheType, min(positions, c.Context))}
-	for i := range f.Tensors {
-		t := &f.Tensors[i]
-		if matrix := len(t.Dims) > 1; matrix && inPlace(t.Type) && !(quant.IsProjection(t.Name) && d.weights.takesInt8(t.Type)) {
-			out.Mapped += t.Size
-		}
-	}
-	return out, nil
+	positions = min(positions, c.Context)
+	return &Outline{
+		Config: *c, Mapped: d.weights.mapped, Weights: d.weights.need, Cache: cacheBytes(c, o.CacheType, positions),
+		Pass: passBytes(c, min(positions, maxRows), positions, cmp.Or(o.Threads, runtime.GOMAXPROCS(0))),
+	}, nil
 }

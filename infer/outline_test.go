@@ -1,6 +1,7 @@
 package infer
 
 import (
+	"runtime"
 	"testing"
 
 	"github.com/wrinklefree/wf/gguf"
@@ -37,6 +38,20 @@ func TestCheck(t *testing.T) {
 	}
 	if out.Weights == 0 || out.Mapped != head {
 		t.Errorf("%d bytes laid out, %d mapped; want some and %d", out.Weights, out.Mapped, head)
+	}
+	c := &m.config
+	ids := make([]int32, 24)
+	forward(t, m, &Segment{Cache: newCache(t, m, 64), IDs: ids, Logits: allRows(len(ids))})
+	p := m.pass
+	floats := cap(p.x) + cap(p.h.x) + cap(p.delta) + cap(p.angles) + cap(p.q) + cap(p.k) + cap(p.v) + cap(p.o.x) + cap(p.gate.x) + cap(p.up) + cap(p.logits)
+	for _, scores := range p.scores {
+		floats += cap(scores)
+	}
+	if got, want := passBytes(c, 24, 64, len(p.scores)), 4*floats+24*(c.Hidden+c.Heads*c.HeadDim+c.FeedForward); got != uint64(want) {
+		t.Errorf("a pass is said to take %d bytes and takes %d", got, want)
+	}
+	if out.Pass != passBytes(c, 64, 64, runtime.GOMAXPROCS(0)) {
+		t.Errorf("a pass over 64 positions is said to take %d bytes", out.Pass)
 	}
 	f.Metadata.Set(f.Metadata.All()[0].Key, "no architecture")
 	if _, err := Check(f, Options{}, 0); fault.Code(err) != "MODEL_UNKNOWN_ARCH" {

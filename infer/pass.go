@@ -38,8 +38,11 @@ type input struct {
 	ready bool // int8 is x
 }
 
+// maxRows is how many rows a run has at most.
+const maxRows = 512
+
 func newPass(m *Model) *pass {
-	p := &pass{m: m, maxRows: 512, scores: make([][]float32, m.pool.Threads()), wanted: make([]int, 0, headRows)}
+	p := &pass{m: m, maxRows: maxRows, scores: make([][]float32, m.pool.Threads()), wanted: make([]int, 0, headRows)}
 	p.runAll = p.all
 	p.embedRows, p.normRows, p.rotateRows, p.attendDeals = p.embedPart, p.normPart, p.rotatePart, p.attendPart
 	p.addRange, p.activateRange = p.addPart, p.activatePart
@@ -61,6 +64,14 @@ func (p *pass) size() {
 	for i := range p.scores {
 		p.scores[i] = grow(p.scores[i], longest)
 	}
+}
+
+// passBytes is what the buffers take after a run of so many rows, of which at most headRows want logits, over caches of so many positions.
+func passBytes(c *Config, rows, positions, threads int) uint64 {
+	attn, kv := c.Heads*c.HeadDim, c.KVHeads*c.HeadDim
+	floats := rows*(3*c.Hidden+2*attn+2*kv+2*c.FeedForward+c.HeadDim) + threads*positions
+	int8s := rows * (c.Hidden + attn + c.FeedForward)
+	return 4*uint64(floats) + uint64(int8s) + 4*uint64(min(rows, headRows))*uint64(c.Vocab)
 }
 
 // grow returns s with length n, in a new array only if it is too small.

@@ -133,6 +133,7 @@ func firstMagnitude(t *tensor) float32 {
 
 // newTernary makes a matrix without weights yet.
 func (w *weights) newTernary(t *tensor, scale float32) (*kernel.Ternary, error) {
+	scale *= t.factor
 	if err := checkScale(t, scale); err != nil {
 		return nil, err
 	}

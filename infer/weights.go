@@ -19,7 +19,7 @@ func (w *weights) takesInt8(t gguf.Type) bool {
 // the same values.
 func (t *tensor) dense() gguf.Type {
 	switch t.Type {
-	case gguf.F32, gguf.F16, gguf.BF16, gguf.Q8_0:
+	case gguf.F32, gguf.F16, gguf.BF16, gguf.Q8_0, gguf.Q6_K:
 		if !t.scaled {
 			return t.Type
 		}

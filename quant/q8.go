@@ -73,6 +73,16 @@ func encodeQ4(x []float32, out []byte) {
 	}
 }
 
+// WidenQ4 writes Q4_0 blocks as Q8_0 blocks of the same values.
+func WidenQ4(dst, src []byte) {
+	for ; len(src) > 0; dst, src = dst[34:], src[18:] {
+		copy(dst, src[:2])
+		for j, v := range src[2:18] {
+			dst[2+j], dst[2+16+j] = v&15-8, v>>4-8
+		}
+	}
+}
+
 func decodeQ4(x []float32, src []byte) {
 	d := fromHalf(binary.LittleEndian.Uint16(src))
 	for j := range 16 {
