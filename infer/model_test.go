@@ -13,6 +13,7 @@ import (
 // modelFile is a GGUF file in the making: metadata and tensors that a test can bend before it is written.
 type modelFile struct {
 	arch    string
+	shape   shape
 	md      *gguf.Metadata
 	tensors []*modelTensor
 }
@@ -36,15 +37,24 @@ const (
 	tinyVocab  = 40
 )
 
+type shape struct{ layers, hidden, ff, heads, kv, dim, vocab int }
+
+// wideShape has rows of 256, which every type can hold.
+var wideShape = shape{layers: 1, hidden: 256, ff: 512, heads: 16, kv: 4, dim: 16, vocab: tinyVocab}
+
 // tinyModel is a valid model of an architecture, with random weights, projections ternary in F32. A bitnet architecture gets sub-norms.
 func tinyModel(arch string, seed uint64) *modelFile {
-	f := &modelFile{arch: arch, md: &gguf.Metadata{}}
+	return shapedModel(arch, seed, shape{tinyLayers, tinyHidden, tinyFF, tinyHeads, tinyKV, tinyDim, tinyVocab})
+}
+
+func shapedModel(arch string, seed uint64, sh shape) *modelFile {
+	f := &modelFile{arch: arch, shape: sh, md: &gguf.Metadata{}}
 	rng := rand.New(rand.NewPCG(seed, 1))
 	f.md.Set(names.Architecture, arch)
 	for key, v := range map[string]uint32{
-		names.BlockCount: tinyLayers, names.ContextLength: 256, names.EmbeddingLength: tinyHidden, names.FeedForward: tinyFF,
-		names.HeadCount: tinyHeads, names.HeadCountKV: tinyKV, names.KeyLength: tinyDim, names.ValueLength: tinyDim,
-		names.RopeDimensions: tinyDim,
+		names.BlockCount: uint32(sh.layers), names.ContextLength: 256, names.EmbeddingLength: uint32(sh.hidden), names.FeedForward: uint32(sh.ff),
+		names.HeadCount: uint32(sh.heads), names.HeadCountKV: uint32(sh.kv), names.KeyLength: uint32(sh.dim), names.ValueLength: uint32(sh.dim),
+		names.RopeDimensions: uint32(sh.dim),
 	} {
 		f.md.Set(names.Arch(arch, key), v)
 	}
@@ -67,28 +77,28 @@ func tinyModel(arch string, seed uint64) *modelFile {
 		}
 		return v
 	}
-	f.add(names.TokenEmbedding, normal(tinyVocab*tinyHidden, 1, 0), tinyHidden, tinyVocab)
-	f.add(names.OutputNorm, normal(tinyHidden, 0.1, 1), tinyHidden)
-	for i := range tinyLayers {
+	f.add(names.TokenEmbedding, normal(sh.vocab*sh.hidden, 1, 0), sh.hidden, sh.vocab)
+	f.add(names.OutputNorm, normal(sh.hidden, 0.1, 1), sh.hidden)
+	for i := range sh.layers {
 		vector := func(part string, n int) { f.add(names.Block(i, part, "weight"), normal(n, 0.1, 1), n) }
 		linear := func(part string, rows, cols int) {
 			f.add(names.Block(i, part, "weight"), ternary(rows*cols), cols, rows)
 		}
-		vector(names.AttnNorm, tinyHidden)
-		linear(names.AttnQ, tinyHeads*tinyDim, tinyHidden)
-		linear(names.AttnK, tinyKV*tinyDim, tinyHidden)
-		linear(names.AttnV, tinyKV*tinyDim, tinyHidden)
-		linear(names.AttnOutput, tinyHidden, tinyHeads*tinyDim)
-		vector(names.FFNNorm, tinyHidden)
-		linear(names.FFNGate, tinyFF, tinyHidden)
-		linear(names.FFNUp, tinyFF, tinyHidden)
-		linear(names.FFNDown, tinyHidden, tinyFF)
+		vector(names.AttnNorm, sh.hidden)
+		linear(names.AttnQ, sh.heads*sh.dim, sh.hidden)
+		linear(names.AttnK, sh.kv*sh.dim, sh.hidden)
+		linear(names.AttnV, sh.kv*sh.dim, sh.hidden)
+		linear(names.AttnOutput, sh.hidden, sh.heads*sh.dim)
+		vector(names.FFNNorm, sh.hidden)
+		linear(names.FFNGate, sh.ff, sh.hidden)
+		linear(names.FFNUp, sh.ff, sh.hidden)
+		linear(names.FFNDown, sh.hidden, sh.ff)
 		if archs[arch].bitnet {
-			vector(names.AttnSubNorm, tinyHeads*tinyDim)
-			vector(names.FFNSubNorm, tinyFF)
+			vector(names.AttnSubNorm, sh.heads*sh.dim)
+			vector(names.FFNSubNorm, sh.ff)
 		}
 		if archs[arch].biasQKV {
-			for part, n := range map[string]int{names.AttnQ: tinyHeads * tinyDim, names.AttnK: tinyKV * tinyDim, names.AttnV: tinyKV * tinyDim} {
+			for part, n := range map[string]int{names.AttnQ: sh.heads * sh.dim, names.AttnK: sh.kv * sh.dim, names.AttnV: sh.kv * sh.dim} {
 				f.add(names.Block(i, part, "bias"), normal(n, 0.5, 0), n)
 			}
 		}
@@ -133,7 +143,7 @@ func (f *modelFile) remove(name string) {
 
 // projections calls change for each ternary matrix.
 func (f *modelFile) projections(change func(*modelTensor)) {
-	for i := range tinyLayers {
+	for i := range f.shape.layers {
 		for _, part := range names.Projections {
 			change(f.tensor(names.Block(i, part, "weight")))
 		}

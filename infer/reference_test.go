@@ -3,7 +3,9 @@ package infer
 import (
 	"math"
 
+	"github.com/wrinklefree/wf/gguf"
 	"github.com/wrinklefree/wf/gguf/names"
+	"github.com/wrinklefree/wf/quant"
 )
 
 // reference computes the logits [len(ids)][vocab] of FORMATS.md 5.5 in float64, one row after the other, without a cache, blocks or threads.
@@ -19,7 +21,7 @@ type reference struct {
 }
 
 func newReference(f *modelFile, mask Mask) *reference {
-	r := &reference{f: f, eps: 1e-5, subEps: 1e-5, theta: 10000, factor: 1, mask: mask, heads: tinyHeads, kv: tinyKV, width: tinyDim}
+	r := &reference{f: f, eps: 1e-5, subEps: 1e-5, theta: 10000, factor: 1, mask: mask, heads: f.shape.heads, kv: f.shape.kv, width: f.shape.dim}
 	r.interleaved = f.arch == names.Llama
 	activation, _ := f.md.Get(f.key(names.HiddenActivation))
 	r.relu2 = activation == names.ReLU2
@@ -68,20 +70,36 @@ func (r *reference) linear(layer int, part string, x []float64) []float64 {
 	if w := r.weights(names.Block(layer, part+names.NormIn, "weight")); w != nil {
 		x = norm(x, w, r.subEps)
 	}
-	if r.int8 {
-		amax := 1e-5
-		for _, v := range x {
-			amax = max(amax, math.Abs(v))
-		}
-		rounded := make([]float64, len(x))
-		for i, v := range x {
-			rounded[i] = math.RoundToEven(v*127/amax) * amax / 127
-		}
-		x = rounded
-	}
+	x = r.rounded(names.Block(layer, part, "weight"), x)
 	y := product(r.weights(names.Block(layer, part, "weight")), x)
 	for i, b := range r.weights(names.Block(layer, part, "bias")) {
 		y[i] += float64(b)
+	}
+	return y
+}
+
+// rounded is what a matrix multiplies with: x to 8 bits, with one scale for the row or for each block, or x itself.
+func (r *reference) rounded(name string, x []float64) []float64 {
+	block := len(x)
+	switch typ := r.f.tensor(name).typ; typ {
+	case gguf.Q8_0, gguf.Q4_0:
+		block = 32
+	case gguf.Q6_K:
+		block = 256
+	case gguf.F32, gguf.F16, gguf.BF16:
+		if !r.int8 || !quant.IsProjection(name) {
+			return x
+		}
+	}
+	y := make([]float64, len(x))
+	for lo := 0; lo < len(x); lo += block {
+		amax := 1e-5
+		for _, v := range x[lo:][:block] {
+			amax = max(amax, math.Abs(v))
+		}
+		for i, v := range x[lo:][:block] {
+			y[lo+i] = math.RoundToEven(v*127/amax) * amax / 127
+		}
 	}
 	return y
 }
@@ -109,11 +127,11 @@ func (r *reference) logits(ids []int32) [][]float64 {
 	x := make([][]float64, len(ids))
 	embed := r.weights(names.TokenEmbedding)
 	for i, id := range ids {
-		for _, v := range embed[int(id)*tinyHidden:][:tinyHidden] {
+		for _, v := range embed[int(id)*r.f.shape.hidden:][:r.f.shape.hidden] {
 			x[i] = append(x[i], float64(v))
 		}
 	}
-	for l := range tinyLayers {
+	for l := range r.f.shape.layers {
 		q, k, v := make([][]float64, len(ids)), make([][]float64, len(ids)), make([][]float64, len(ids))
 		for i := range ids {
 			h := norm(x[i], r.weights(names.Block(l, names.AttnNorm, "weight")), r.eps)
@@ -147,13 +165,13 @@ func (r *reference) logits(ids []int32) [][]float64 {
 			accumulate(x[i], r.linear(l, names.FFNDown, gate))
 		}
 	}
-	head := r.weights(names.Output)
-	if head == nil {
-		head = embed
+	name := names.Output
+	if r.f.tensor(name) == nil {
+		name = names.TokenEmbedding
 	}
 	out := make([][]float64, len(ids))
 	for i := range ids {
-		out[i] = product(head, norm(x[i], r.weights(names.OutputNorm), r.eps))
+		out[i] = product(r.weights(name), r.rounded(name, norm(x[i], r.weights(names.OutputNorm), r.eps)))
 	}
 	return out
 }
