@@ -1,23 +1,18 @@
 package convert
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
-	"io"
 	"strconv"
-	"unicode/utf8"
 
 	"github.com/wrinklefree/wf/gguf/fault"
+	"github.com/wrinklefree/wf/gguf/strictjson"
 )
 
-// Limits of the JSON files beside a checkpoint. Published ones stay far below: a config.json has 3 KiB and 4 levels, the largest
-// tokenizer.json 33 MiB.
+// Limits of the JSON files beside a checkpoint. Published ones stay far below: a config.json has 3 KiB, the largest tokenizer.json 33 MiB.
 const (
 	maxConfigBytes    = 4 << 20
 	maxTokenizerBytes = 64 << 20
-	maxDepth          = 64
-	maxKeys           = 1 << 20 // in one object
 )
 
 // family is the first word of the codes of one kind of file: CONFIG or TOKENIZER.
@@ -32,188 +27,31 @@ const (
 	limit        = "_LIMIT"
 )
 
-// document is one JSON file, read token by token, so that its memory is bounded by what the caller keeps.
+// problems are the kinds of strictjson as codes.
+var problems = [...]string{
+	strictjson.Malformed: badJSON, strictjson.WrongType: badValue, strictjson.Duplicate: duplicateKey, strictjson.Limit: limit,
+}
+
+// document is one JSON file, read token by token.
 type document struct {
+	*strictjson.Document
 	name string // base name, for messages
 	family
-	*json.Decoder
 }
 
-// newDocument checks what the decoder lets pass, in one pass over the bytes: nesting, UTF-8 and halves of surrogate pairs, which
-// encoding/json would replace by U+FFFD and so fold different names into one.
-func newDocument(name string, data []byte, f family) (*document, error) {
-	d := &document{name: name, family: f}
-	if !utf8.Valid(data) {
-		return nil, d.fail(badJSON, "it is not UTF-8")
+func newDocument(name string, data []byte, f family) (d *document, err error) {
+	d = &document{name: name, family: f}
+	d.Document, err = strictjson.New(data, func(p strictjson.Problem, format string, args ...any) error {
+		return d.fail(problems[p], format, args...)
+	})
+	if err != nil {
+		return nil, err
 	}
-	depth, inString := 0, false
-	for i := 0; i < len(data); i++ {
-		switch c := data[i]; {
-		case inString && c == '\\':
-			i++
-			if n := surrogate(data[min(i, len(data)):]); n < 0 {
-				return nil, d.fail(badJSON, "byte %d: half of a surrogate pair", i)
-			} else {
-				i += n
-			}
-		case c == '"':
-			inString = !inString
-		case inString:
-		case c == '{' || c == '[':
-			if depth++; depth > maxDepth {
-				return nil, d.fail(limit, "byte %d: nested deeper than %d", i, maxDepth)
-			}
-		case c == '}' || c == ']':
-			depth--
-		}
-	}
-	d.Decoder = json.NewDecoder(bytes.NewReader(data))
-	d.UseNumber()
 	return d, nil
-}
-
-// surrogate looks at an escape, behind its backslash: -1 for half of a surrogate pair, else how many more bytes to step over.
-func surrogate(escape []byte) int {
-	unit := func(s []byte) uint64 {
-		if len(s) < 5 || s[0] != 'u' {
-			return 0
-		}
-		u, _ := strconv.ParseUint(string(s[1:5]), 16, 16)
-		return u
-	}
-	switch high := unit(escape); {
-	case high >= 0xDC00 && high <= 0xDFFF:
-		return -1
-	case high < 0xD800 || high > 0xDBFF:
-		return 0
-	}
-	if low := escape[5:]; len(low) < 1 || low[0] != '\\' || unit(low[1:]) < 0xDC00 || unit(low[1:]) > 0xDFFF {
-		return -1
-	}
-	return 10 // uXXXX\uXXXX without the byte that the caller steps over
 }
 
 func (d *document) fail(kind, format string, args ...any) error {
 	return fault.New(string(d.family)+kind, "%s: "+format, append([]any{d.name}, args...)...)
-}
-
-func (d *document) token() (json.Token, error) {
-	offset := d.InputOffset()
-	t, err := d.Token()
-	if err != nil {
-		return nil, d.fail(badJSON, "near byte %d: %s", offset, fault.Quote(err.Error()))
-	}
-	return t, nil
-}
-
-// object reads an object and calls f behind each key; f must read the value. A null is an empty object.
-func (d *document) object(f func(key string) error) error {
-	t, err := d.token()
-	if err != nil || t == nil {
-		return err
-	}
-	if t != json.Delim('{') {
-		return d.fail(badValue, "near byte %d: want an object", d.InputOffset())
-	}
-	return d.members(f)
-}
-
-// members reads an object behind its brace.
-func (d *document) members(f func(key string) error) error {
-	seen := map[string]bool{}
-	for d.More() {
-		t, err := d.token()
-		if err != nil {
-			return err
-		}
-		key := t.(string) // the decoder lets nothing else stand before a colon
-		if seen[key] {
-			return d.fail(duplicateKey, "near byte %d: key %s appears twice", d.InputOffset(), fault.Quote(key))
-		}
-		if len(seen) == maxKeys {
-			return d.fail(limit, "near byte %d: an object has more than %d keys", d.InputOffset(), maxKeys)
-		}
-		seen[key] = true
-		if err := f(key); err != nil {
-			return err
-		}
-	}
-	_, err := d.token()
-	return err
-}
-
-// array reads an array and calls f before each element, which f must read. A null is an empty array.
-func (d *document) array(f func() error) error {
-	t, err := d.token()
-	if err != nil || t == nil {
-		return err
-	}
-	if t != json.Delim('[') {
-		return d.fail(badValue, "near byte %d: want an array", d.InputOffset())
-	}
-	return d.elements(f)
-}
-
-func (d *document) elements(f func() error) error {
-	for d.More() {
-		if err := f(); err != nil {
-			return err
-		}
-	}
-	_, err := d.token()
-	return err
-}
-
-// value reads any value: map[string]any, []any, string, json.Number, bool or nil.
-func (d *document) value() (any, error) {
-	t, err := d.token()
-	if err != nil {
-		return nil, err
-	}
-	switch t {
-	case json.Delim('{'):
-		members := map[string]any{}
-		return members, d.members(func(key string) error {
-			v, err := d.value()
-			members[key] = v
-			return err
-		})
-	case json.Delim('['):
-		elements := []any{}
-		return elements, d.elements(func() error {
-			v, err := d.value()
-			elements = append(elements, v)
-			return err
-		})
-	}
-	return t, nil
-}
-
-// skip reads any value and keeps nothing.
-func (d *document) skip() error {
-	for depth := 0; ; {
-		t, err := d.token()
-		if err != nil {
-			return err
-		}
-		switch t {
-		case json.Delim('{'), json.Delim('['):
-			depth++
-		case json.Delim('}'), json.Delim(']'):
-			depth--
-		}
-		if depth == 0 {
-			return nil
-		}
-	}
-}
-
-// end refuses anything behind the top value.
-func (d *document) end() error {
-	if _, err := d.Token(); err != io.EOF {
-		return d.fail(badJSON, "near byte %d: text follows the document", d.InputOffset())
-	}
-	return nil
 }
 
 // readObject reads a whole small file that must hold one object.
@@ -222,9 +60,9 @@ func readObject(name string, data []byte, f family) (fields, error) {
 	if err != nil {
 		return fields{}, err
 	}
-	v, err := d.value()
+	v, err := d.Value()
 	if err == nil {
-		err = d.end()
+		err = d.End()
 	}
 	if err != nil {
 		return fields{}, err

@@ -64,25 +64,25 @@ func ParseTokenizer(data []byte) (*Tokenizer, error) {
 		return nil, err
 	}
 	r := tokenizerReader{document: d, ids: map[string]int32{}}
-	err = d.object(func(key string) (err error) {
+	err = d.Object(func(key string) (err error) {
 		switch key {
 		case "model":
-			return d.object(r.model)
+			return d.Object(r.model)
 		case "added_tokens":
-			return d.array(r.addedToken)
+			return d.Array(r.addedToken)
 		case "normalizer":
-			r.normalizer, err = d.value()
+			r.normalizer, err = d.Value()
 		case "pre_tokenizer":
-			r.preTokenizer, err = d.value()
+			r.preTokenizer, err = d.Value()
 		case "post_processor":
-			r.postProcessor, err = d.value()
+			r.postProcessor, err = d.Value()
 		default:
-			err = d.skip()
+			err = d.Skip()
 		}
 		return err
 	})
 	if err == nil {
-		err = d.end()
+		err = d.End()
 	}
 	if err != nil {
 		return nil, err
@@ -110,15 +110,15 @@ type addedToken struct {
 func (r *tokenizerReader) model(key string) error {
 	switch key {
 	case "vocab":
-		return r.object(func(text string) error {
+		return r.Object(func(text string) error {
 			id, err := r.tokenID(text)
 			r.ids[text] = id
 			return err
 		})
 	case "merges":
-		return r.array(r.merge)
+		return r.Array(r.merge)
 	}
-	v, err := r.value()
+	v, err := r.Value()
 	switch {
 	case err != nil:
 		return err
@@ -134,7 +134,7 @@ func (r *tokenizerReader) model(key string) error {
 
 // tokenID reads the id of a token of model.vocab.
 func (r *tokenizerReader) tokenID(text string) (int32, error) {
-	t, err := r.token()
+	t, err := r.Next()
 	if err != nil {
 		return 0, err
 	}
@@ -151,7 +151,7 @@ func (r *tokenizerReader) merge() error {
 	if len(r.merges) == maxMerges {
 		return r.fail(limit, "model.merges has more than %d entries", maxMerges)
 	}
-	v, err := r.value()
+	v, err := r.Value()
 	if err != nil {
 		return err
 	}
@@ -173,12 +173,12 @@ func (r *tokenizerReader) addedToken() error {
 		return r.fail(limit, "added_tokens has more than %d entries", maxTokens)
 	}
 	a := addedToken{id: -1}
-	err := r.object(func(key string) (err error) {
+	err := r.Object(func(key string) (err error) {
 		if key == "id" {
 			a.id, err = r.tokenID("in added_tokens")
 			return err
 		}
-		v, err := r.value()
+		v, err := r.Value()
 		switch key {
 		case "content":
 			a.content, _ = v.(string)

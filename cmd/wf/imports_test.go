@@ -15,19 +15,23 @@ var mayImport = map[string][]string{
 	"gguf/checked":             {},
 	"gguf/names":               {},
 	"gguf/disk":                {"gguf/fault", "gguf/checked"},
+	"gguf/strictjson":          {"gguf/fault"},
 	"gguf":                     {"gguf/fault", "gguf/checked", "gguf/names", "gguf/disk"},
 	"quant":                    {"gguf", "gguf/fault", "gguf/checked", "gguf/names", "gguf/disk"},
 	"convert/checkpoint":       {"gguf/fault", "gguf/checked", "gguf/disk"},
-	"convert":                  {"convert/checkpoint", "quant", "gguf", "gguf/fault", "gguf/checked", "gguf/names", "gguf/disk"},
+	"convert":                  {"convert/checkpoint", "quant", "gguf", "gguf/fault", "gguf/checked", "gguf/names", "gguf/disk", "gguf/strictjson"},
 	"infer/kernel":             {"quant", "gguf", "gguf/fault", "gguf/checked"},
 	"infer":                    {"infer/kernel", "quant", "gguf", "gguf/fault", "gguf/checked", "gguf/names", "gguf/disk"},
 	"infer/tokenizer":          {"infer/tokenizer/template", "gguf", "gguf/fault", "gguf/checked", "gguf/names"},
 	"infer/tokenizer/template": {"gguf/fault", "gguf/checked"},
 	"infer/diffusion":          {"infer", "infer/kernel", "gguf/fault", "gguf/names"},
 	"infer/engine":             {"infer/diffusion", "infer", "gguf/fault"},
-	"infer/synthetic":          {"quant", "gguf", "gguf/names"},
-	"infer/tiny":               {},
-	"cmd/wf":                   nil, // everything
+	"infer/server": {
+		"infer/engine", "infer/diffusion", "infer/tokenizer", "infer", "gguf/fault", "gguf/strictjson",
+	},
+	"infer/synthetic": {"quant", "gguf", "gguf/names"},
+	"infer/tiny":      {},
+	"cmd/wf":          nil, // everything
 }
 
 // ownedModules may be imported by one room alone.
