@@ -40,6 +40,9 @@ func Verify(ctx context.Context, f *gguf.File, o VerifyOptions) error {
 		return fromSource(o.Source, err)
 	}
 	defer j.close()
+	if err := receipt.CheckSources(j.sources, receipt.Version == o.Version); err != nil {
+		return err
+	}
 	if err := j.decide(ctx); err != nil {
 		return fromSource(o.Source, err)
 	}

@@ -45,6 +45,9 @@ func Replay(ctx context.Context, f *gguf.File, o ReplayOptions) error {
 		return fmt.Errorf("wf quantize made the file from another GGUF, which the source must be: %w", err)
 	}
 	defer in.Close()
+	if err := receipt.CheckSources([]string{o.Source}, receipt.Version == o.Version); err != nil {
+		return err
+	}
 	r, err := plan(ctx, in, *run)
 	if err == nil {
 		err = r.scan(ctx, 0)
@@ -76,14 +79,14 @@ func Compare(ctx context.Context, f *gguf.File, want *File, o ReplayOptions) err
 		return NoReceipt()
 	}
 	c := &comparison{file: f, receipt: receipt, exact: receipt.Version == o.Version, o: o}
+	if err := receipt.CheckSources(want.Sources, c.exact); err != nil {
+		return err
+	}
 	s, err := openSources(want.Sources)
 	if err != nil {
 		return err
 	}
 	defer s.close()
-	if err := c.sizes(s); err != nil {
-		return err
-	}
 	md, infos, _, err := want.plan(s)
 	if err != nil {
 		return err
@@ -139,19 +142,27 @@ func replayMismatch(format string, args ...any) error {
 	return fault.New("REPLAY_MISMATCH", format, args...)
 }
 
-// sizes compares names and sizes of the source files. Another release may read more files than the receipt has, but none less.
-func (c *comparison) sizes(s sources) error {
-	for _, recorded := range c.receipt.Sources {
+// CheckSources compares names and sizes of files with those that the receipt records, before anything large is read. The same release (exact) reads
+// the same files; another may read more, but none less. Code: SOURCE_MISMATCH.
+func (r *Receipt) CheckSources(paths []string, exact bool) error {
+	s, err := openSources(paths)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	for _, recorded := range r.Sources {
 		i := s.find(recorded.Name)
 		if i < 0 {
-			return sourceMismatch("the file was made from %s of %d bytes (sha256 %x), which this source does not have", fault.Quote(recorded.Name), recorded.Size, recorded.Sum)
+			return sourceMismatch("the file was made from %s of %d bytes (sha256 %x), which this source does not have",
+				fault.Quote(recorded.Name), recorded.Size, recorded.Sum)
 		}
 		if size := s[i].Size(); size != recorded.Size {
 			return sourceMismatch("%s has %d bytes; the file was made from one of %d", s[i].Name(), size, recorded.Size)
 		}
 	}
 	for _, f := range s {
-		if name := filepath.Base(f.Name()); c.exact && !slices.ContainsFunc(c.receipt.Sources, func(r SourceFile) bool { return r.Name == name }) {
+		name := filepath.Base(f.Name())
+		if exact && !slices.ContainsFunc(r.Sources, func(s SourceFile) bool { return s.Name == name }) {
 			return sourceMismatch("this source has a %s that takes part, and the file was made without one", fault.Quote(name))
 		}
 	}

@@ -105,7 +105,9 @@ func TestVerifyData(t *testing.T) {
 	scale := func(s float32) func([]byte) {
 		return func(b []byte) { binary.LittleEndian.PutUint32(b[512:], math.Float32bits(s)) }
 	}
-	half := func(at int, h uint16) func([]byte) { return func(b []byte) { binary.LittleEndian.PutUint16(b[at:], h) } }
+	half := func(at int, h uint16) func([]byte) {
+		return func(b []byte) { binary.LittleEndian.PutUint16(b[at:], h) }
+	}
 	floats := func(typ gguf.Type, at int, v float32) *model {
 		x := normals(rand.New(rand.NewPCG(1, 2)), 1024, 1)
 		x[at] = v
