@@ -1,9 +1,10 @@
 package infer
 
 import (
+	"fmt"
 	"math"
 	"slices"
-	"strconv"
+
 	"strings"
 
 	"github.com/wrinklefree/wf/gguf"
@@ -158,15 +159,11 @@ func (p *params) activation(key string, a arch, o *Options) string {
 	return a.activation
 }
 
-// i2sLayout settles how I2_S codes lie: as the caller says, else as the file says, else as in the published files.
+// i2sLayout settles how I2_S codes lie: as the file says, else as the caller says, else as in the published files.
 func (p *params) i2sLayout(o *Options) quant.Layout {
-	stated := p.integer(names.I2SLayout, int(quant.Layout128), 0, math.MaxInt32)
-	layout, ok := quant.ParseLayout(strconv.Itoa(stated))
-	if !ok {
-		p.fail("MODEL_BAD_PARAM", "%s is %d; wf reads layouts 128 and 64", names.I2SLayout, stated)
-	}
-	if o.I2SLayout != "" {
-		layout, _ = quant.ParseLayout(o.I2SLayout)
+	layout, err := quant.InputLayout(p.md, o.I2SLayout)
+	if err != nil && p.err == nil {
+		p.err = fmt.Errorf("infer: %w", err)
 	}
 	return layout
 }

@@ -434,24 +434,39 @@ func TestOtherTernaryTypes(t *testing.T) {
 	})
 }
 
-// TestLayout64 reads codes as bitnet.cpp wrote them on ARM: groups of 64 weights in 16 bytes.
-func TestLayout64(t *testing.T) {
+// TestI2SLayouts reads codes in every layout that a program wrote under I2_S's number (FORMATS.md 2.7).
+func TestI2SLayouts(t *testing.T) {
 	f, ids := tinyModel(names.BitNetB158, 1), someIDs(9, 1)
 	f.projections(func(x *modelTensor) { x.encode(gguf.I2_S) })
 	want := logits(t, f.load(t, Options{}), ids, Mask{})
-	f.projections(func(x *modelTensor) {
-		trits, _ := x.trits()
-		clear(x.data[:len(trits)/4])
-		for i, v := range trits {
-			x.data[i/64*16+i%16] |= byte(v+1) << (6 - i%64/16*2)
+	lay := func(place func(i, cols int) (at, shift int)) func(x *modelTensor) {
+		return func(x *modelTensor) {
+			trits, _ := x.trits()
+			clear(x.data[:len(trits)/4])
+			for i, v := range trits {
+				at, shift := place(i, int(x.dims[0]))
+				x.data[at] |= byte(v+1) << shift
+			}
 		}
-	})
-	if !equal(want, logits(t, f.load(t, Options{I2SLayout: "64"}), ids, Mask{})) {
-		t.Error("--i2s-layout 64: logits differ from those of the same weights in layout 128")
 	}
-	f.md.Set(names.I2SLayout, uint32(64))
-	if !equal(want, logits(t, f.load(t, Options{}), ids, Mask{})) {
-		t.Error("the file's own layout key: logits differ")
+	for name, place := range map[string]func(i, cols int) (at, shift int){
+		"64":      func(i, _ int) (int, int) { return i/64*16 + i%16, 6 - i%64/16*2 },
+		"rows4":   func(i, cols int) (int, int) { return i/cols/4*cols + i%cols, 6 - i/cols%4*2 },
+		"seq-msb": func(i, _ int) (int, int) { return i / 4, 6 - i%4*2 },
+		"seq-lsb": func(i, _ int) (int, int) { return i / 4, i % 4 * 2 },
+	} {
+		f := tinyModel(names.BitNetB158, 1)
+		f.projections(func(x *modelTensor) { x.encode(gguf.I2_S) })
+		f.projections(lay(place))
+		if !equal(want, logits(t, f.load(t, Options{I2SLayout: name}), ids, Mask{})) {
+			t.Errorf("--i2s-layout %s: logits differ from those of the same weights in layout 128", name)
+		}
+		if name == "64" {
+			f.md.Set(names.I2SLayout, uint32(64))
+			if !equal(want, logits(t, f.load(t, Options{}), ids, Mask{})) {
+				t.Error("the file's own layout key: logits differ")
+			}
+		}
 	}
 }
 

@@ -15,7 +15,7 @@ import (
 type Options struct {
 	Threads          int       // 0: as many as the machine or its cgroup grants
 	CacheType        gguf.Type // of keys and values: F32 or F16
-	I2SLayout        string    // how I2_S codes lie in the file; "" is 128
+	I2SLayout        string    // how I2_S codes lie in a file that does not say; "" is 128, quant.LayoutNames
 	HiddenActivation string    // silu, relu2
 	MaskToken        *int32    // --mask-token-id N
 	NoMask           bool      // --mask-token-id none: decode token by token
@@ -42,7 +42,7 @@ func (o *Options) Validate() error {
 	oneOf("hidden-activation", o.HiddenActivation, names.SiLU, names.ReLU2)
 	oneOf("dialect", o.Dialect, names.DialectFastDLLM, names.DialectWrinkleFree)
 	_, ok := quant.ParseLayout(o.I2SLayout)
-	check(ok, "--i2s-layout %s: it must be 128 or 64", fault.Quote(o.I2SLayout))
+	check(ok, "--i2s-layout %s: it must be one of %s", fault.Quote(o.I2SLayout), quant.LayoutNames())
 	check(o.BlockSize >= 0 && o.SubBlockSize >= 0, "--block-size %d --sub-block-size %d: they must be at least 1", o.BlockSize, o.SubBlockSize)
 	check(o.MaskToken == nil || !o.NoMask, "--mask-token-id cannot be a number and none")
 	return errors.Join(errs...)

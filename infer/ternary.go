@@ -40,15 +40,19 @@ func (w *weights) readTernary(t *tensor) (*kernel.Ternary, error) {
 
 // readI2S reads n/4 bytes of codes and the scale behind them (FORMATS.md 2.7).
 func (w *weights) readI2S(t *tensor) (*kernel.Ternary, error) {
-	cols, block := t.cols, int(w.layout)
+	cols := t.cols
 	codes, tail := t.data[:len(t.data)-quant.I2STailBytes], t.data[len(t.data)-quant.I2STailBytes:]
 	m, err := w.newTernary(t, quant.I2SScale(tail))
 	if err != nil || w.layout == quant.Layout128 && cols%kernel.I2SCols == 0 && w.setI2S(m, t, codes) {
 		return m, err
 	}
 	// Blocks run through the whole tensor and may straddle rows, so rows are unpacked in the smallest groups that begin and end with a block.
-	return m, w.unpack(m, t, block/gcd(cols, block), func() unpacker {
-		return func(trits []int8, row int) error { return w.layout.Unpack(trits, codes[row*cols/4:][:len(trits)/4]) }
+	layout, err := w.layout.In(uint64(cols), uint64(t.rows))
+	if err != nil {
+		return nil, err
+	}
+	return m, w.unpack(m, t, layout.Group()/gcd(cols, layout.Group()), func() unpacker {
+		return func(trits []int8, row int) error { return layout.Unpack(trits, codes[row*cols/4:][:len(trits)/4]) }
 	})
 }
 

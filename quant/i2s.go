@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"strconv"
+	"strings"
 
 	"github.com/wrinklefree/wf/gguf"
 	"github.com/wrinklefree/wf/gguf/fault"
@@ -26,24 +27,93 @@ import (
 const I2STailBytes = 32
 
 // Layout is the number of weights whose codes share a group of bytes in I2_S data: byte p of a group of n/4 holds weights p, p+n/4, p+n/2,
-// p+3n/4, the first in the highest bits. wf writes Layout128 alone.
+// p+3n/4, the first in the highest bits. wf writes Layout128 alone; the others are what some builds of other programs wrote.
 type Layout uint32
 
 const (
-	Layout128 Layout = 128 // the published files
-	Layout64  Layout = 64  // bitnet.cpp on ARM, November 2025 to July 2026
+	Layout128    Layout = 128 // the published files
+	Layout64     Layout = 64  // bitnet.cpp on ARM, November 2025 to July 2026
+	LayoutRows4  Layout = 0   // bitnet.cpp on x86 without ACT_PARALLEL, the same months: a group is four rows, which In settles
+	LayoutSeqMSB Layout = 4   // llama-quantize of microsoft's fork of 2026: neighbours in a byte
+	LayoutSeqLSB Layout = 1   // WrinkleFree's sequential files: the same, but the first in the lowest bits
 )
+
+// layouts are the values of --i2s-layout.
+var layouts = []struct {
+	name   string
+	layout Layout
+}{{"128", Layout128}, {"64", Layout64}, {"rows4", LayoutRows4}, {"seq-msb", LayoutSeqMSB}, {"seq-lsb", LayoutSeqLSB}}
+
+// LayoutNames lists the values of --i2s-layout.
+func LayoutNames() string {
+	var names []string
+	for _, l := range layouts {
+		names = append(names, l.name)
+	}
+	return strings.Join(names, ", ")
+}
 
 // ParseLayout reads the value of --i2s-layout; "" is Layout128.
 func ParseLayout(name string) (Layout, bool) {
-	switch name {
-	case "", "128":
+	if name == "" {
 		return Layout128, true
-	case "64":
-		return Layout64, true
+	}
+	for _, l := range layouts {
+		if l.name == name {
+			return l.layout, true
+		}
 	}
 	return 0, false
 }
+
+// In returns the layout as it is in a matrix with rows of cols weights. Code: UNSUPPORTED_SHAPE for LayoutRows4 if the rows are no groups of four
+// or too long.
+func (l Layout) In(cols, rows uint64) (Layout, error) {
+	if l != LayoutRows4 {
+		return l, nil
+	}
+	if rows%4 != 0 || cols > math.MaxInt32/4 {
+		return 0, fault.New("UNSUPPORTED_SHAPE", "[%d %d] cannot lie in --i2s-layout rows4, whose groups are four rows; try another layout", cols, rows)
+	}
+	return Layout(4 * cols), nil
+}
+
+// Group returns how many weights make a group: the data are whole groups. The layout is from In.
+func (l Layout) Group() int {
+	if l == LayoutSeqLSB {
+		return 4
+	}
+	return int(l)
+}
+
+// firstBad returns the first weight that has code 3 among those in some bytes of a tensor's codes, which begin at byte at; ok is false if none has.
+func (l Layout) firstBad(src []byte, at uint64) (weight uint64, ok bool) {
+	weight = math.MaxUint64
+	group := uint64(l.Group())
+	for i, v := range src {
+		if v&(v>>1)&0x55 == 0 {
+			continue
+		}
+		if l == LayoutSeqLSB {
+			v = reversed[v]
+		}
+		byteAt := at + uint64(i)
+		for k := range uint64(4) {
+			if v>>(6-2*k)&3 == 3 {
+				weight = min(weight, byteAt/(group/4)*group+k*(group/4)+byteAt%(group/4))
+			}
+		}
+	}
+	return weight, weight != math.MaxUint64
+}
+
+// reversed has the four codes of a byte in the opposite order.
+var reversed = func() (table [256]byte) {
+	for b := range table {
+		table[b] = byte(b>>6 | b>>2&0x0c | b<<2&0x30 | b<<6)
+	}
+	return table
+}()
 
 // CodeError says that ternary data holds the code 3. Index counts from the beginning of the data that was unpacked.
 type CodeError struct{ Index, Count int }
@@ -97,17 +167,21 @@ func I2SScale(tail []byte) float32 { return math.Float32frombits(binary.LittleEn
 // UnpackI2S is the inverse of PackI2S. A code 3 is a *CodeError.
 func UnpackI2S(trits []int8, src []byte) error { return Layout128.Unpack(trits, src) }
 
-// Unpack reads codes in this layout; len(trits) = 4*len(src) is a multiple of it. A code 3 is a *CodeError; its trit becomes 2.
+// Unpack reads codes in this layout, which is from In; len(trits) = 4*len(src) is whole groups. A code 3 is a *CodeError; its trit becomes 2.
 func (l Layout) Unpack(trits []int8, src []byte) error {
-	if len(trits) != 4*len(src) || len(trits)%int(l) != 0 {
+	group := l.Group()
+	if len(trits) != 4*len(src) || len(trits)%group != 0 {
 		panic("quant: lengths disagree")
 	}
 	var bad CodeError
-	stride := int(l) / 4
-	for first := 0; first < len(trits); first += int(l) {
-		t := trits[first:][:l]
+	stride := group / 4
+	for first := 0; first < len(trits); first += group {
+		t := trits[first:][:group]
 		t0, t1, t2, t3 := t[:stride], t[stride:][:stride], t[2*stride:][:stride], t[3*stride:][:stride]
 		for p, v := range src[first/4:][:stride] {
+			if l == LayoutSeqLSB {
+				v = reversed[v]
+			}
 			t0[p], t1[p], t2[p], t3[p] = int8(v>>6)-1, int8(v>>4&3)-1, int8(v>>2&3)-1, int8(v&3)-1
 			if v&(v>>1)&0x55 != 0 {
 				for k := range 4 {
@@ -125,17 +199,17 @@ func (l Layout) Unpack(trits []int8, src []byte) error {
 func InputLayout(md *gguf.Metadata, option string) (Layout, error) {
 	layout, ok := ParseLayout(option)
 	if !ok {
-		return 0, fault.New("USAGE", "--i2s-layout is %s; want 128 or 64", fault.Quote(option))
+		return 0, fault.New("USAGE", "--i2s-layout is %s; want one of %s", fault.Quote(option), LayoutNames())
 	}
 	marked, ok, err := gguf.Value[uint32](md, names.I2SLayout)
 	switch {
 	case err != nil || !ok:
 		return layout, err
-	case option != "" && layout != Layout(marked):
+	case option != "" && option != strconv.Itoa(int(marked)):
 		return 0, fault.New("USAGE", "--i2s-layout is %s, but the file says %d; leave the option out", option, marked)
 	}
 	if layout, ok = ParseLayout(strconv.Itoa(int(marked))); !ok {
-		return 0, fault.New("MODEL_BAD_PARAM", "%s is %d; wf reads layouts 128 and 64", names.I2SLayout, marked)
+		return 0, fault.New("MODEL_BAD_PARAM", "%s is %d; wf knows layouts %s", names.I2SLayout, marked, LayoutNames())
 	}
 	return layout, nil
 }

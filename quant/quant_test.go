@@ -273,31 +273,6 @@ func TestPackUnpack(t *testing.T) {
 	}
 }
 
-// TestLayout64 has a group of each layout side by side: in a group of 128 the planes are 32 weights apart, in one of 64 they are 16.
-func TestLayout64(t *testing.T) {
-	t.Run("R26 --i2s-layout 64", func(t *testing.T) {
-		rng := rand.New(rand.NewPCG(3, 4))
-		want := randomTrits(rng, 128)
-		data := make([]byte, 32)
-		for i, trit := range want {
-			data[i/64*16+i%16] |= byte(trit+1) << (6 - 2*(i%64/16))
-		}
-		got := make([]int8, 128)
-		layout, ok := ParseLayout("64")
-		if err := layout.Unpack(got, data); err != nil || !ok {
-			t.Fatal(err, ok)
-		}
-		for i := range want {
-			if got[i] != want[i] {
-				t.Fatalf("trit %d is %d, want %d", i, got[i], want[i])
-			}
-		}
-	})
-	if _, ok := ParseLayout("65"); ok {
-		t.Error("layout 65 exists")
-	}
-}
-
 func TestCode3(t *testing.T) {
 	t.Run("R49 code 3", func(t *testing.T) {
 		data := PackI2S(nil, make([]int8, 256))
@@ -425,7 +400,8 @@ func FuzzUnpackI2S(f *testing.F) {
 	f.Add(bytes.Repeat([]byte{0xff}, 64))
 	f.Fuzz(func(t *testing.T, src []byte) {
 		src = src[:len(src)/32*32]
-		for _, layout := range []Layout{Layout128, Layout64} {
+		for _, layout := range []Layout{Layout128, Layout64, LayoutSeqMSB, LayoutSeqLSB, 4 * 24} {
+			src := src[:len(src)/(layout.Group()/4)*(layout.Group()/4)] // the last is rows of 24, four at a time
 			trits := make([]int8, 4*len(src))
 			err := layout.Unpack(trits, src)
 			first, count := -1, 0
@@ -436,6 +412,9 @@ func FuzzUnpackI2S(f *testing.F) {
 						first = i
 					}
 				}
+			}
+			if at, ok := layout.firstBad(src, 0); ok != (count > 0) || ok && int(at) != first {
+				t.Fatalf("the first code 3 is at %d, not at %d", first, at)
 			}
 			if bad, _ := err.(*CodeError); (bad == nil) != (count == 0) || bad != nil && (bad.Index != first || bad.Count != count) {
 				t.Fatalf("%d codes 3, first at %d, but %v", count, first, err)

@@ -497,24 +497,6 @@ func TestRefusals(t *testing.T) {
 		o.OutputTensor, o.HasOutputTensor = gguf.I2_S, true
 		refused(t, one(master, gguf.F32), "USAGE", o)
 	})
-	t.Run("R26 --i2s-layout 64", func(t *testing.T) {
-		trits := randomTrits(rng, 512*96)
-		data := make([]byte, 512*96/4, 512*96/4+32)
-		for i, trit := range trits {
-			data[i/64*16+i%16] |= byte(trit+1) << (6 - 2*(i%64/16))
-		}
-		tail := I2STail(0.5)
-		in := newModel().raw(query, gguf.I2_S, append(data, tail[:]...), 512, 96).write(t)
-		o := types(gguf.I2_S)
-		o.I2SLayout = "64"
-		f, _ := run(t, in, o)
-		want := make([]float32, len(trits))
-		scaleTrits(want, trits, 0.5)
-		sameBits(t, values(t, f, query), withoutNegativeZeros(want))
-		refused(t, f.Path, "USAGE", o) // this one says 128
-		o.I2SLayout = "63"
-		refused(t, in, "USAGE", o)
-	})
 }
 
 func TestDryRun(t *testing.T) {

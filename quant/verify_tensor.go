@@ -98,7 +98,10 @@ type examiner struct {
 }
 
 func newExaminer(info *gguf.TensorInfo, layout Layout, floatShares bool) *examiner {
-	e := &examiner{info: info, layout: layout, cols: info.Dims[0], block: int(info.Type.BlockBytes()), hash: xxhash.New(), constant: info.Rows() > 1}
+	e := &examiner{info: info, cols: info.Dims[0], block: int(info.Type.BlockBytes()), hash: xxhash.New(), constant: info.Rows() > 1}
+	if info.Type == gguf.I2_S {
+		e.layout, e.err = layout.In(e.cols, info.Rows())
+	}
 	if floatShares && isFloat(info.Type) && IsProjection(info.Name) {
 		e.floats = new(floatShare)
 	}
@@ -149,7 +152,8 @@ func (e *examiner) look(part []byte) {
 	case gguf.I2_S:
 		bad := e.share.addCodes(part)
 		if bad > 0 && e.err == nil {
-			e.badCode(e.blocks, e.layout.Unpack(make([]int8, 4*len(part)), part))
+			weight, _ := e.layout.firstBad(part, e.blocks*uint64(e.block))
+			e.badCode(weight)
 		}
 		e.bad += bad
 	case gguf.TQ1_0, gguf.TQ2_0:
@@ -170,12 +174,9 @@ func (e *examiner) place(weight uint64) string {
 	return fmt.Sprintf("row %d, column %d", weight/e.cols, weight%e.cols)
 }
 
-// badCode notes the first code 3; err is what unpacking says of the blocks from one on.
-func (e *examiner) badCode(block uint64, err error) {
-	var c *CodeError
-	if errors.As(err, &c) {
-		e.err = fault.New(c.Code(), "%s holds code 3, which is no weight", e.place(block*e.info.Type.BlockSize()+uint64(c.Index)))
-	}
+// badCode notes the first weight with code 3.
+func (e *examiner) badCode(weight uint64) {
+	e.err = fault.New((&CodeError{}).Code(), "%s holds code 3, which is no weight", e.place(weight))
 }
 
 func (e *examiner) lookTQ(block []byte, index uint64) {
@@ -184,7 +185,9 @@ func (e *examiner) lookTQ(block []byte, index uint64) {
 		e.share.addTQ1(block)
 	} else if bad := e.share.addCodes(block[:tq2Bytes-2]); bad > 0 {
 		if e.bad += bad; e.err == nil {
-			e.badCode(index, UnpackTQ2(make([]int8, tqWeights), make([]float32, 1), block))
+			var c *CodeError
+			errors.As(UnpackTQ2(make([]int8, tqWeights), make([]float32, 1), block), &c)
+			e.badCode(index*tqWeights + uint64(c.Index))
 		}
 	}
 	half := binary.LittleEndian.Uint16(block[len(block)-2:])

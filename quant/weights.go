@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"github.com/wrinklefree/wf/gguf"
+	"github.com/wrinklefree/wf/gguf/fault"
 )
 
 // chunk is how many weights are worked on at a time: whole blocks of every type.
@@ -16,13 +17,25 @@ type weights struct {
 	raw    *io.SectionReader
 	typ    gguf.Type
 	n      uint64
+	step   uint64  // weights in a chunk
 	layout Layout  // of I2_S
 	scale  float32 // of I2_S
 }
 
 func newWeights(f *gguf.File, t *gguf.TensorInfo, layout Layout) (*weights, error) {
-	w := &weights{raw: f.TensorReader(t), typ: t.Type, n: t.Dims[0] * t.Rows(), layout: layout} // the product has been checked by gguf
+	w := &weights{raw: f.TensorReader(t), typ: t.Type, n: t.Dims[0] * t.Rows(), step: chunk} // the product has been checked by gguf
 	if t.Type == gguf.I2_S {
+		var err error
+		if w.layout, err = layout.In(t.Dims[0], t.Rows()); err != nil {
+			return nil, err
+		}
+		group := uint64(w.layout.Group())
+		for group%tqWeights != 0 { // whole blocks of every type, too; 256 is a power of two
+			group *= 2
+		}
+		if w.step = chunk / group * group; w.step == 0 {
+			return nil, fault.New("UNSUPPORTED_SHAPE", "rows of %d weights are too long for --i2s-layout rows4; try another layout", t.Dims[0])
+		}
 		var tail [I2STailBytes]byte
 		if err := w.readRaw(tail[:], int64(t.Size)-I2STailBytes); err != nil {
 			return nil, err
@@ -56,12 +69,12 @@ var pool = sync.Pool{New: func() any {
 }}
 
 // chunks returns how many there are.
-func (w *weights) chunks() int { return int((w.n + chunk - 1) / chunk) }
+func (w *weights) chunks() int { return int((w.n + w.step - 1) / w.step) }
 
 // read returns the values of chunk i, in a buffer of b.
 func (w *weights) read(b *buffers, i int) ([]float32, error) {
-	first := uint64(i) * chunk
-	x := b.x[:min(w.n-first, chunk)]
+	first := uint64(i) * w.step
+	x := b.x[:min(w.n-first, w.step)]
 	perBlock, blockBytes := w.typ.BlockSize(), w.typ.BlockBytes()
 	raw := b.raw[:uint64(len(x))/perBlock*blockBytes]
 	if err := w.readRaw(raw, int64(first/perBlock*blockBytes)); err != nil {
@@ -120,7 +133,7 @@ func (w *weights) encode(ctx context.Context, out io.Writer, t gguf.Type) (Range
 		if err != nil {
 			return nil, err
 		}
-		r := Range{Type: t, Next: uint64(i) * chunk}
+		r := Range{Type: t, Next: uint64(i) * w.step}
 		if err := r.Add(x); err != nil {
 			return nil, err
 		}

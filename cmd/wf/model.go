@@ -12,6 +12,7 @@ import (
 	"github.com/wrinklefree/wf/infer"
 	"github.com/wrinklefree/wf/infer/tiny"
 	"github.com/wrinklefree/wf/infer/tokenizer"
+	"github.com/wrinklefree/wf/quant"
 )
 
 // modelFlags choose a model and how it is loaded. Every command that runs one binds them.
@@ -44,7 +45,7 @@ func (m *modelFlags) bindLoading(cmd *cobra.Command) {
 	f.IntVar(&m.block, "block-size", 0, "positions in a diffusion block (0: the file's)")
 	f.IntVar(&m.subBlock, "sub-block-size", 0, "positions in a sub-block, which divides the block (0: the file's)")
 	f.StringVar(&m.hidden, "hidden-activation", "", "silu or relu2, for a file that does not say or says it wrongly")
-	f.StringVar(&m.layout, "i2s-layout", "", "layout of I2_S tensors in a file that wf did not write: 128 or 64 (128)")
+	f.StringVar(&m.layout, "i2s-layout", "", "layout of I2_S tensors in a file that wf did not write: "+quant.LayoutNames()+" (128)")
 }
 
 // session is a loaded model with its tokenizer.

@@ -79,7 +79,7 @@ whose pattern (Go's regular expressions) is found in the tensor's name; then TYP
 	f.BoolVar(&o.Force, "force", false, "replace an existing output")
 	f.BoolVar(&o.DryRun, "dry-run", false, "print every tensor with bytes and bits per weight, write nothing")
 	f.BoolVar(&asJSON, "json", false, "print a JSON report")
-	f.StringVar(&o.I2SLayout, "i2s-layout", "", "layout of I2_S tensors in an input that wf did not write: 128 or 64 (128)")
+	f.StringVar(&o.I2SLayout, "i2s-layout", "", "layout of I2_S tensors in an input that wf did not write: "+quant.LayoutNames()+" (128)")
 	return cmd
 }
 
