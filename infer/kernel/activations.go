@@ -26,16 +26,28 @@ func (a *Activations) Quantize(x []float32, rows, cols int) error {
 	if len(x) != rows*cols {
 		panic("kernel: Quantize: lengths disagree")
 	}
-	a.Rows, a.Cols, a.stride = rows, cols, roundUp(cols, panelCols)
-	a.A, a.q, a.sum = grow(a.A, rows), grow(a.q, rows*a.stride), grow(a.sum, rows)
+	a.Resize(rows, cols)
 	for i := range rows {
-		q, ok := a.q[i*a.stride:][:a.stride], false
-		if a.A[i], a.sum[i], ok = active.quantize(q[:cols], x[i*cols:][:cols]); !ok {
+		if !a.QuantizeRow(i, x[i*cols:][:cols]) {
 			return fault.New("NUMERIC_ERROR", "activations: row %d holds a NaN or an infinity; the weights or the prompt make the network overflow", i)
 		}
-		clear(q[cols:])
 	}
 	return nil
+}
+
+// Resize makes room for rows that QuantizeRow then fills.
+func (a *Activations) Resize(rows, cols int) {
+	a.Rows, a.Cols, a.stride = rows, cols, roundUp(cols, panelCols)
+	a.A, a.q, a.sum = grow(a.A, rows), grow(a.q, rows*a.stride), grow(a.sum, rows)
+}
+
+// QuantizeRow fills row i from x [Cols]; different rows may be filled concurrently. It reports false, and leaves the row undefined, if x holds a
+// NaN or an infinity.
+func (a *Activations) QuantizeRow(i int, x []float32) (ok bool) {
+	q := a.q[i*a.stride:][:a.stride]
+	a.A[i], a.sum[i], ok = active.quantize(q[:a.Cols], x)
+	clear(q[a.Cols:])
+	return ok
 }
 
 func roundUp(n, unit int) int { return (n + unit - 1) / unit * unit }

@@ -80,40 +80,73 @@ func (t *Ternary) Cols() int { return t.cols }
 // MatMul computes y [x.Rows, t.Rows] = (f32(sum)*scale)/a + bias, where sum is the exact product of weights and activations; bias is nil or
 // [t.Rows]. y is overwritten. It panics if lengths disagree.
 func (t *Ternary) MatMul(y []float32, x *Activations, bias []float32, p *Pool) {
-	if x.Cols != t.cols || len(y) != x.Rows*t.rows || bias != nil && len(bias) != t.rows {
-		panic("kernel: Ternary.MatMul: lengths disagree")
-	}
 	p.busy.Lock()
 	defer p.busy.Unlock()
-	p.ternary = ternaryJob{t, y, x, bias}
-	p.run(t.rows, panelRows, &p.ternary)
+	p.ternary.one = [1]Product{{t, y, bias}}
+	p.multiply(p.ternary.one[:], x)
+}
+
+// Product is one matrix of several that the same activations meet; see Ternary.MatMul.
+type Product struct {
+	W       *Ternary
+	Y, Bias []float32
+}
+
+// MatMuls is Ternary.MatMul of each product. The threads wait for each other once, at the end.
+func MatMuls(products []Product, x *Activations, p *Pool) {
+	p.busy.Lock()
+	defer p.busy.Unlock()
+	p.multiply(products, x)
+}
+
+func (p *Pool) multiply(products []Product, x *Activations) {
+	panels := 0
+	for _, m := range products {
+		if x.Cols != m.W.cols || len(m.Y) != x.Rows*m.W.rows || m.Bias != nil && len(m.Bias) != m.W.rows {
+			panic("kernel: MatMul: lengths disagree")
+		}
+		panels += m.W.panels()
+	}
+	p.ternary.products, p.ternary.x = products, x
+	p.run(panels, 1, &p.ternary)
 	p.ternary = ternaryJob{}
 }
 
+func (t *Ternary) panels() int { return roundUp(t.rows, panelRows) / panelRows }
+
+// ternaryJob counts the panels of all products.
 type ternaryJob struct {
-	t    *Ternary
-	y    []float32
-	x    *Activations
-	bias []float32
+	products []Product
+	one      [1]Product
+	x        *Activations
 }
 
 // part goes through its panels once; each meets all rows of x while it is in the cache.
 func (j *ternaryJob) part(w *worker, lo, hi int) {
-	t, x := j.t, j.x
 	w.sums = grow(w.sums, tokensPerCall*panelRows)
-	for ; lo < hi; lo += panelRows {
-		panel := t.data[lo/panelRows*t.panel:][:t.panel]
-		rows := min(panelRows, t.rows-lo)
-		for t0 := 0; t0 < x.Rows; t0 += tokensPerCall {
-			tokens := min(tokensPerCall, x.Rows-t0)
-			sums := w.sums[:tokens*panelRows]
-			active.ternary(sums, panel, x.q[t0*x.stride:], x.stride)
-			for i := range tokens {
-				y := j.y[(t0+i)*t.rows+lo:][:rows]
-				active.finish(y, sums[i*panelRows:][:rows], x.sum[t0+i], t.scale, x.A[t0+i])
-				if j.bias != nil {
-					Add(y, j.bias[lo:][:rows])
-				}
+	for i := range j.products {
+		m := &j.products[i]
+		n := m.W.panels()
+		for panel := max(lo, 0); panel < min(hi, n); panel++ {
+			m.panel(w.sums, j.x, panel)
+		}
+		lo, hi = lo-n, hi-n
+	}
+}
+
+// panel computes 16 outputs of all rows of x.
+func (m *Product) panel(sums []int32, x *Activations, panel int) {
+	t, lo := m.W, panel*panelRows
+	data, rows := t.data[panel*t.panel:][:t.panel], min(panelRows, t.rows-lo)
+	for t0 := 0; t0 < x.Rows; t0 += tokensPerCall {
+		tokens := min(tokensPerCall, x.Rows-t0)
+		sums := sums[:tokens*panelRows]
+		active.ternary(sums, data, x.q[t0*x.stride:], x.stride)
+		for i := range tokens {
+			y := m.Y[(t0+i)*t.rows+lo:][:rows]
+			active.finish(y, sums[i*panelRows:][:rows], x.sum[t0+i], t.scale, x.A[t0+i])
+			if m.Bias != nil {
+				Add(y, m.Bias[lo:][:rows])
 			}
 		}
 	}
