@@ -31,6 +31,7 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
+			"damage": cmdDamage,
 			"status": cmdStatus,
 		},
 		UpdateScripts: os.Getenv("WF_UPDATE_SCRIPTS") != "",
