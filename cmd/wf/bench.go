@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/wrinklefree/wf/gguf"
+	"github.com/wrinklefree/wf/infer/kernel"
 	"github.com/wrinklefree/wf/infer/synthetic"
 )
 
@@ -36,9 +37,9 @@ A model that is not synthetic answers questions as well: those of --eval, whose 
 tokens/s without prefill, tokens a denoise step, steps a block, the median time to the first block's last token, percentiles (nearest rank) of the
 time a block takes with its commit, and with --eval the share of exact answers. --sweep does it for every threshold.
 
---peak measures the machine in every round as well, with the kernels' own instructions, and adds two columns: the share of a sample's time that its
+--peak measures the machine after each sample, with the kernels' own instructions, and adds two columns: the share of a sample's time that its
 matrix products would take at the multiply-add peak, and the share that reading each weight once a pass would take at the read bandwidth. Both are
-medians over the rounds. The weights of a small model stay in the cache, which is faster than memory.
+medians over the samples. The weights of a small model stay in the cache, which is faster than memory.
 
 --synthetic runs a model of a published shape with random weights: ` + shapeNames() + `.`,
 		Example: `  wf bench -m model-I2_S.gguf -p 32,128,512 -n 32
@@ -159,35 +160,46 @@ func (b *bench) run(ctx context.Context, env *environment) (*benchReport, error)
 	}
 	r := &benchReport{}
 	for _, b.threads = range b.threadCounts {
-		var machine *yardstick
-		if b.peak {
-			machine = newYardstick(b.threadsUsed())
-		}
-		for _, name := range b.synthetic {
-			s, err := b.loadSynthetic(env, name)
-			if err != nil {
-				return nil, err
-			}
-			err = r.addPasses(ctx, env, b, s, true, machine)
-			if err := errors.Join(err, s.close()); err != nil {
-				return nil, err
-			}
-		}
-		for _, b.path = range b.models {
-			s, err := b.load(env)
-			if err != nil {
-				return nil, err
-			}
-			err = r.addPasses(ctx, env, b, s, s.model.Config().Diffusion != nil, machine)
-			if err == nil && b.maxTokens > 0 {
-				err = r.addAnswers(ctx, b, s, questions, env)
-			}
-			if err := errors.Join(err, s.close()); err != nil {
-				return nil, b.named(err)
-			}
+		if err := b.runThreads(ctx, env, r, questions); err != nil {
+			return nil, err
 		}
 	}
 	return r, nil
+}
+
+// runThreads measures every model with one number of threads.
+func (b *bench) runThreads(ctx context.Context, env *environment, r *benchReport, questions []exam) (err error) {
+	var machine *yardstick
+	if b.peak {
+		if machine, err = newYardstick(b.threadsUsed()); err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, machine.close()) }()
+	}
+	for _, name := range b.synthetic {
+		s, err := b.loadSynthetic(env, name)
+		if err != nil {
+			return err
+		}
+		err = r.addPasses(ctx, env, b, s, true, machine)
+		if err := errors.Join(err, s.close()); err != nil {
+			return err
+		}
+	}
+	for _, b.path = range b.models {
+		s, err := b.load(env)
+		if err != nil {
+			return err
+		}
+		err = r.addPasses(ctx, env, b, s, s.model.Config().Diffusion != nil, machine)
+		if err == nil && b.maxTokens > 0 {
+			err = r.addAnswers(ctx, b, s, questions, env)
+		}
+		if err := errors.Join(err, s.close()); err != nil {
+			return b.named(err)
+		}
+	}
+	return nil
 }
 
 // threadsUsed is how many threads the model of the moment has.
@@ -201,6 +213,15 @@ type subject struct {
 	Kernel  string `json:"kernel"`
 	Threads int    `json:"n_threads"`
 	Test    string `json:"test"`
+}
+
+func (b *bench) subject(s *session) subject {
+	on := subject{Model: s.name, Kernel: kernel.Name(), Threads: b.threadsUsed()}
+	for _, t := range s.file.Tensors {
+		on.Size += t.Size
+		on.Params += t.Dims[0] * t.Rows()
+	}
+	return on
 }
 
 func (s subject) fields() []string {

@@ -16,7 +16,6 @@ import (
 	"github.com/wrinklefree/wf/gguf/fault"
 	"github.com/wrinklefree/wf/infer"
 	"github.com/wrinklefree/wf/infer/diffusion"
-	"github.com/wrinklefree/wf/infer/kernel"
 	"github.com/wrinklefree/wf/infer/tokenizer"
 )
 
@@ -160,8 +159,8 @@ func (r *benchReport) addAnswers(ctx context.Context, b *bench, s *session, ques
 	}
 	for w := range rows {
 		a := &rows[w]
-		a.subject = subject{Model: s.name, Kernel: kernel.Name(), Threads: b.threadsUsed(), Test: "answers"}
-		a.Threshold = ways[w]
+		a.subject, a.Threshold = b.subject(s), ways[w]
+		a.Test = "answers"
 		a.finish(b.eval != "")
 		r.Answers = append(r.Answers, *a)
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"time"
 
+	"github.com/wrinklefree/wf/infer"
 	"github.com/wrinklefree/wf/infer/kernel"
 )
 
@@ -14,27 +15,31 @@ type limits struct {
 }
 
 const (
-	peakTime  = 50 * time.Millisecond // each instruction
-	readBytes = 1 << 28               // larger than the caches
+	peakTime  = 30 * time.Millisecond // each instruction
+	readBytes = 1 << 27               // larger than the caches
 )
 
 // yardstick measures limits again and again: on a shared machine they change from second to second.
 type yardstick struct {
 	threads int
-	buf     []byte
+	memory  []byte
+	close   func() error
 }
 
-func newYardstick(threads int) *yardstick {
-	y := &yardstick{threads, make([]byte, readBytes)}
-	for i := 0; i < len(y.buf); i += 4096 { // a page that was never written is not in memory
-		y.buf[i] = 1
+func newYardstick(threads int) (*yardstick, error) {
+	memory, release, err := infer.Pages(readBytes)
+	if err != nil {
+		return nil, err
 	}
-	return y
+	for i := 0; i < len(memory); i += 4096 { // a page that was never written is not in memory
+		memory[i] = 1
+	}
+	return &yardstick{threads, memory, release}, nil
 }
 
 // measure takes some tenths of a second.
 func (y *yardstick) measure() *limits {
-	return &limits{Threads: y.threads, Peaks: kernel.Peaks(peakTime, y.threads), ReadGBs: kernel.ReadBandwidth(y.buf, y.threads)}
+	return &limits{Threads: y.threads, Peaks: kernel.Peaks(peakTime, y.threads), ReadGBs: kernel.ReadBandwidth(y.memory, y.threads)}
 }
 
 // best is the best of several measurements: a limit is what was reached once.

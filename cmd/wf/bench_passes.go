@@ -10,7 +10,6 @@ import (
 	"github.com/wrinklefree/wf/gguf"
 	"github.com/wrinklefree/wf/gguf/names"
 	"github.com/wrinklefree/wf/infer"
-	"github.com/wrinklefree/wf/infer/kernel"
 	"github.com/wrinklefree/wf/quant"
 )
 
@@ -23,7 +22,8 @@ type passTest struct {
 	logits  int // of a pass, that go through the head
 	run     func() error
 	samples []time.Duration
-	hidden  bool // measured for another row's sake
+	machine []*limits // right after each sample, with --peak
+	hidden  bool      // measured for another row's sake
 }
 
 // Blocks of a model that has none: those of the published diffusion models.
@@ -85,6 +85,7 @@ func (b *bench) passTests(m *infer.Model, cache *infer.Cache, ids []int32, depth
 	head.run = func() error { // the pair before it
 		last := len(step.samples) - 1
 		head.samples = append(head.samples, step.samples[last]-body.samples[last])
+		head.machine = step.machine
 		return nil
 	}
 	if sub < size {
@@ -96,11 +97,7 @@ func (b *bench) passTests(m *infer.Model, cache *infer.Cache, ids []int32, depth
 
 // addPasses runs the tests of one model; blocks says whether those of diffusion are among them.
 func (r *benchReport) addPasses(ctx context.Context, env *environment, b *bench, s *session, blocks bool, machine *yardstick) error {
-	on := subject{Model: s.name, Kernel: kernel.Name(), Threads: b.threadsUsed()}
-	for _, t := range s.file.Tensors {
-		on.Size += t.Size
-		on.Params += t.Dims[0] * t.Rows()
-	}
+	on := b.subject(s)
 	layers, head := weightWork(s)
 	for _, depth := range b.depths {
 		room := depth + max(slices.Max(b.prompts), slices.Max(b.gens), usualBlock, 1)
@@ -122,7 +119,6 @@ func (r *benchReport) addPasses(ctx context.Context, env *environment, b *bench,
 			cache.SetLen(depth)
 		}
 		tests := b.passTests(s.model, cache, ids, depth, blocks)
-		var rounds []*limits
 		for round := -1; round < b.repetitions; round++ { // round -1 warms up
 			env.note(fmt.Sprintf("%s, %d threads, depth %d: round %d of %d", s.name, on.Threads, depth, round+1, b.repetitions))
 			for _, t := range tests {
@@ -136,19 +132,20 @@ func (r *benchReport) addPasses(ctx context.Context, env *environment, b *bench,
 				if t.rows > 0 {
 					t.samples = append(t.samples, time.Since(began))
 				}
+				if t.rows > 0 && round >= 0 && machine != nil {
+					t.machine = append(t.machine, machine.measure())
+				}
 			}
 			if round < 0 {
 				for _, t := range tests {
 					t.samples = t.samples[:0]
 				}
-			} else if machine != nil {
-				rounds = append(rounds, machine.measure())
 			}
 		}
 		for _, t := range tests {
 			if !t.hidden {
 				on.Test = t.name
-				r.Passes = append(r.Passes, t.row(on, depth, layers, head, rounds))
+				r.Passes = append(r.Passes, t.row(on, depth, layers, head))
 			}
 		}
 	}
@@ -171,8 +168,8 @@ type passRow struct {
 	ReadGBs   float64 `json:"read_gbs,omitempty"`
 }
 
-// row sums up the samples; rounds holds the machine's limits in the round of each, or nothing.
-func (t *passTest) row(on subject, depth int, layers, head work, rounds []*limits) passRow {
+// row sums up the samples.
+func (t *passTest) row(on subject, depth int, layers, head work) passRow {
 	r := passRow{subject: on, Depth: depth, Tokens: t.tokens}
 	var seconds, rates []float64
 	for _, d := range t.samples {
@@ -183,12 +180,12 @@ func (t *passTest) row(on subject, depth int, layers, head work, rounds []*limit
 	middle := median(seconds)
 	r.MedianMS, r.MedianTS = 1000*middle, float64(t.tokens)/middle
 	r.MeanTS, r.StddevTS = meanAndDeviation(rates)
-	if len(rounds) == 0 {
+	if len(t.machine) == 0 {
 		return r
 	}
 	var peaks, reads, ofPeak, ofRead []float64
 	calls, rows, logits := float64(t.calls), float64(t.rows), float64(t.logits)
-	for i, machine := range rounds {
+	for i, machine := range t.machine {
 		integer, float := machine.peak(true), machine.peak(false)
 		peaks, reads = append(peaks, integer), append(reads, machine.ReadGBs)
 		ofRead = append(ofRead, calls*(layers.bytes*min(rows, 1)+head.bytes*min(logits, 1))/1e9/machine.ReadGBs/seconds[i])

@@ -97,8 +97,12 @@ func examine(threads int) (*diagnosis, error) {
 	if threads == 0 {
 		threads = d.Quota
 	}
-	d.Limits = newYardstick(threads).best(5)
-	return d, nil
+	y, err := newYardstick(threads)
+	if err != nil {
+		return nil, err
+	}
+	d.Limits = y.best(5)
+	return d, y.close()
 }
 
 // features lists the processor's vector and multiply-add extensions, as package cpu names them.
