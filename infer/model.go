@@ -65,6 +65,9 @@ type linear struct {
 	normIn  []float32 // nil or [cols]: the projection has an RMSNorm of its own
 }
 
+// sharesInt8 reports whether the projection takes the int8 form of an input that it shares with others.
+func (l *linear) sharesInt8() bool { return l.ternary != nil && l.normIn == nil }
+
 // Config returns what the file says of the model. Do not modify it.
 func (m *Model) Config() *Config { return &m.config }
 
