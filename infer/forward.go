@@ -11,27 +11,25 @@ func (p *pass) run() {
 	p.size()
 	c := &p.m.config
 	p.embed() // x [T, Hidden], and the angles of the rows' positions
+	p.residual = nil
 	for i := range p.m.layers {
 		l := &p.m.layers[i]
 
-		p.norm(&p.h, p.x, l.attnNorm, c.RMSNormEps) // h [T, Hidden]
-		p.project(p.q, &l.q, &p.h)                  // q [T, Heads*HeadDim]
-		p.project(p.k, &l.k, &p.h)                  // k [T, KVHeads*HeadDim]
-		p.project(p.v, &l.v, &p.h)                  // v [T, KVHeads*HeadDim]
-		p.rotate(i)                                 // q and k by position; k and v into the caches
-		p.attend(i)                                 // o [T, Heads*HeadDim]
-		p.subNorm(&p.o, l.attnSubNorm)
-		p.project(p.delta, &l.o, &p.o)
-		p.add() // x += delta
+		// h [T, Hidden]; q [T, Heads*HeadDim]; k, v [T, KVHeads*HeadDim]
+		p.normalize(l.attnNorm, l.q.sharesInt8() || l.k.sharesInt8() || l.v.sharesInt8())
+		p.project(&p.h, output{&l.q, p.q}, output{&l.k, p.k}, output{&l.v, p.v})
+		p.rotate(i)                                     // q and k by position; k and v into the caches
+		p.attend(i)                                     // o [T, Heads*HeadDim]
+		p.subNormalize(l.attnSubNorm, l.o.sharesInt8()) // o = norm(o)
+		p.project(&p.o, output{&l.o, p.delta})          // delta [T, Hidden]
+		p.residual = p.delta
 
-		p.norm(&p.h, p.x, l.ffnNorm, c.RMSNormEps)
-		p.project(p.gate.x, &l.gate, &p.h) // gate [T, FeedForward]
-		p.project(p.up, &l.up, &p.h)       // up [T, FeedForward]
-		p.activate()                       // gate = act(gate) * up
-		p.subNorm(&p.gate, l.ffnSubNorm)
-		p.project(p.delta, &l.down, &p.gate)
-		p.add()
+		p.normalize(l.ffnNorm, l.gate.sharesInt8() || l.up.sharesInt8())
+		p.project(&p.h, output{&l.gate, p.gate.x}, output{&l.up, p.up}) // gate, up [T, FeedForward]
+		p.activate(l.ffnSubNorm, l.down.sharesInt8())                   // gate = norm(act(gate) * up)
+		p.project(&p.gate, output{&l.down, p.delta})
 	}
+	kernel.Add(p.x, p.residual)
 	p.failOverflow(p.x, c.Hidden)
 	p.head() // logits [wanted rows, Vocab], into the segments
 	for _, r := range p.rows {
@@ -53,57 +51,107 @@ func (p *pass) embedPart(lo, hi int) {
 	}
 }
 
-// norm computes dst = rmsnorm(x, w), row by row. dst.x may be x.
-func (p *pass) norm(dst *input, x, w []float32, eps float32) {
-	p.normTo, p.normFrom, p.normWeight, p.normEps = dst.x, x, w, eps
-	p.m.pool.Run(len(x)/len(w), 1, p.normRows)
-	dst.ready = false
+// What happens to a row between two products is one step for the threads. It ends with the row as the next projections take it: as int8 too, if
+// any of these has ternary weights.
+
+// normalize computes x += residual and h = rmsnorm(x, w).
+func (p *pass) normalize(w []float32, int8 bool) { p.eachRow(&p.h, w, int8, p.normalizeRows) }
+
+func (p *pass) normalizePart(lo, hi int) {
+	n := p.m.config.Hidden
+	if p.residual != nil {
+		kernel.Add(p.x[lo*n:hi*n], p.residual[lo*n:hi*n])
+	}
+	kernel.RMSNorm(p.h.x[lo*n:hi*n], p.x[lo*n:hi*n], p.normWeight, p.m.config.RMSNormEps)
+	p.quantize(&p.h, lo, hi)
 }
 
-func (p *pass) normPart(lo, hi int) {
-	n := len(p.normWeight)
-	kernel.RMSNorm(p.normTo[lo*n:hi*n], p.normFrom[lo*n:hi*n], p.normWeight, p.normEps)
+// subNormalize computes o = rmsnorm(o, w) in models that have sub-norms.
+func (p *pass) subNormalize(w []float32, int8 bool) { p.eachRow(&p.o, w, int8, p.subNormalizeRows) }
+
+func (p *pass) subNormalizePart(lo, hi int) { p.subNorm(&p.o, lo, hi) }
+
+// activate computes gate = act(gate) * up, and its rmsnorm in models that have sub-norms.
+func (p *pass) activate(w []float32, int8 bool) { p.eachRow(&p.gate, w, int8, p.activateRows) }
+
+func (p *pass) activatePart(lo, hi int) {
+	n := p.m.config.FeedForward
+	if p.m.config.Activation == names.ReLU2 {
+		kernel.ReLU2Mul(p.gate.x[lo*n:hi*n], p.up[lo*n:hi*n])
+	} else {
+		kernel.SiLUMul(p.gate.x[lo*n:hi*n], p.up[lo*n:hi*n])
+	}
+	p.subNorm(&p.gate, lo, hi)
 }
 
-// subNorm normalises in place in models that have sub-norms.
-func (p *pass) subNorm(in *input, w []float32) {
-	in.ready = false
-	if w != nil {
-		p.norm(in, in.x, w, p.m.config.SubLNEps)
+func (p *pass) subNorm(in *input, lo, hi int) {
+	if n := len(p.normWeight); n > 0 {
+		kernel.RMSNorm(in.x[lo*n:hi*n], in.x[lo*n:hi*n], p.normWeight, p.m.config.SubLNEps)
+	}
+	p.quantize(in, lo, hi)
+}
+
+// eachRow runs f over the rows, which leaves them in in.
+func (p *pass) eachRow(in *input, w []float32, int8 bool, f func(lo, hi int)) {
+	p.normWeight, in.wanted = w, int8
+	if int8 {
+		in.int8.Resize(len(p.rows), len(in.x)/len(p.rows))
+	}
+	p.m.pool.Run(len(p.rows), 1, f)
+	if p.overflow.Swap(false) {
+		p.failOverflow(in.x, in.int8.Cols)
+		p.quantize(in, 0, len(p.rows)) // every row is finite now
 	}
 }
 
-// project computes y [T, rows] = W·in + bias. Projections that share an input share its int8 form.
-func (p *pass) project(y []float32, l *linear, in *input) {
-	if l.normIn != nil {
-		p.own.x = grow(p.own.x, len(in.x))
-		p.norm(&p.own, in.x, l.normIn, p.m.config.SubLNEps)
-		in = &p.own
+// quantize makes the int8 form of rows, if it is wanted. Rows with a NaN or infinity have none: their segment will fail and go on as zeros, so
+// that its neighbours' rows complete.
+func (p *pass) quantize(in *input, lo, hi int) {
+	for t := lo; in.wanted && t < hi; t++ {
+		if n := in.int8.Cols; !in.int8.QuantizeRow(t, in.x[t*n:][:n]) {
+			p.overflow.Store(true)
+		}
 	}
+}
+
+// output is a projection and where its result goes, [T, rows].
+type output struct {
+	l *linear
+	y []float32
+}
+
+// project computes y = W·in + bias for each output.
+func (p *pass) project(in *input, outputs ...output) {
+	p.products = p.products[:0]
+	for _, o := range outputs {
+		switch l := o.l; {
+		case l.normIn != nil:
+			p.projectOwn(in, o)
+		case l.dense != nil:
+			l.dense.MatMul(o.y, in.x, len(p.rows), l.bias, p.m.pool)
+		default:
+			p.products = append(p.products, kernel.Product{W: l.ternary, Y: o.y, Bias: l.bias})
+		}
+	}
+	if len(p.products) > 0 {
+		kernel.MatMuls(p.products, &in.int8, p.m.pool)
+	}
+}
+
+// projectOwn is project for a projection that has a norm of its own.
+func (p *pass) projectOwn(in *input, o output) {
+	l := o.l
+	p.own.x = grow(p.own.x, len(in.x))
+	copy(p.own.x, in.x)
+	p.eachRow(&p.own, l.normIn, l.ternary != nil, p.ownRows)
 	if l.dense != nil {
-		l.dense.MatMul(y, in.x, len(p.rows), l.bias, p.m.pool)
-		return
+		l.dense.MatMul(o.y, p.own.x, len(p.rows), l.bias, p.m.pool)
+	} else {
+		l.ternary.MatMul(o.y, &p.own.int8, l.bias, p.m.pool)
 	}
-	if !in.ready {
-		p.quantize(in)
-	}
-	l.ternary.MatMul(y, &in.int8, l.bias, p.m.pool)
 }
 
-// quantize fills in.int8. Rows with a NaN or infinity have no int8 form: their segment fails and goes on as zeros, so that its neighbours'
-// rows complete.
-func (p *pass) quantize(in *input) {
-	cols := len(in.x) / len(p.rows)
-	err := in.int8.Quantize(in.x, len(p.rows), cols)
-	if err != nil {
-		p.failOverflow(in.x, cols)
-		err = in.int8.Quantize(in.x, len(p.rows), cols)
-	}
-	if err != nil {
-		panic(err) // every row is finite now
-	}
-	in.ready = true
-}
+func (p *pass) ownPart(lo, hi int) { p.subNorm(&p.own, lo, hi) }
 
 // failOverflow ends every segment that has a NaN or infinity in its rows of x [T, cols].
 func (p *pass) failOverflow(x []float32, cols int) {
@@ -150,43 +198,22 @@ func (p *pass) rotatePart(lo, hi int) {
 	}
 }
 
-// attend computes o = softmax(q·K/√HeadDim) V. A row and a KV head, with the query heads that share it, are one item of work; items are
-// dealt out like cards, so that late rows, which see more, fall to all threads alike. A deal has scores of its own.
+// attend computes o = softmax(q·K/√HeadDim) V. A span of rows and a KV head, with the query heads that share it, are one item of work; items
+// are dealt out like cards, so that late rows, which see more, fall to all threads alike. A deal has scores of its own.
 func (p *pass) attend(layer int) {
 	p.layer = layer
 	p.m.pool.Run(len(p.scores), 1, p.attendDeals)
 }
 
 func (p *pass) attendPart(lo, hi int) {
-	c := &p.m.config
-	group, d := c.Heads/c.KVHeads, c.HeadDim
+	h, kvHeads := p.heads, p.m.config.KVHeads
 	for deal := lo; deal < hi; deal++ {
-		for item := deal; item < len(p.rows)*c.KVHeads; item += len(p.scores) {
-			r, kvHead := &p.rows[item/c.KVHeads], item%c.KVHeads
-			kv := r.segment.Cache.view(p.layer, kvHead)
-			for at := item * group * d; at < (item+1)*group*d; at += d {
-				kernel.Attend(p.o.x[at:][:d], p.q[at:][:d], kv, r.end, p.scores[deal])
-			}
+		for item := deal; item < len(p.spans)*kvHeads; item += len(p.scores) {
+			rows, kvHead := p.spans[item/kvHeads], item%kvHeads
+			kv := p.rows[rows.lo].segment.Cache.view(p.layer, kvHead)
+			at := rows.lo*h.Stride + kvHead*h.N*h.Dim
+			kernel.Attend(p.o.x[at:], p.q[at:], h, kv, p.ends[rows.lo:rows.hi], p.scores[deal])
 		}
-	}
-}
-
-// elementGrain is the least work worth a thread in steps that treat each number alone.
-const elementGrain = 4096
-
-// add computes x += delta.
-func (p *pass) add() { p.m.pool.Run(len(p.x), elementGrain, p.addRange) }
-
-func (p *pass) addPart(lo, hi int) { kernel.Add(p.x[lo:hi], p.delta[lo:hi]) }
-
-// activate computes gate = act(gate) * up.
-func (p *pass) activate() { p.m.pool.Run(len(p.up), elementGrain, p.activateRange) }
-
-func (p *pass) activatePart(lo, hi int) {
-	if p.m.config.Activation == names.ReLU2 {
-		kernel.ReLU2Mul(p.gate.x[lo:hi], p.up[lo:hi])
-	} else {
-		kernel.SiLUMul(p.gate.x[lo:hi], p.up[lo:hi])
 	}
 }
 

@@ -23,46 +23,151 @@ func ToHalf(dst []uint16, src []float32) {
 	}
 }
 
-// Attend computes one query row of one head: o [d] = softmax(q·k/sqrt(d)) v over positions [0, n). scores [n] is scratch.
+// Heads are the query heads that share a head of keys and values.
+type Heads struct {
+	N, Dim int // how many, and the size of each
+	Stride int // from one row to the next in o and q, where a row's heads follow one another
+}
+
+// AttendRows is how many rows make good use of a call of Attend: keys and values are read once for all of them.
+func (h Heads) AttendRows() int { return max(1, attendQueries/h.N) }
+
+const (
+	attendQueries = 16 // queries (a head in a row) that pass over a block of keys together
+	attendBlock   = 48 // positions of a block: 24 KiB at 128 elements
+)
+
+// AttendScratch is the length of Attend's scratch for up to so many positions.
+func AttendScratch(positions, dim int) int {
+	return attendQueries*positions + (2*attendQueries+attendBlock)*dim
+}
+
+// Attend computes o = softmax(q·k/sqrt(Dim)) v for rows of query heads; row r sees the positions [0, ends[r]). scratch has at least
+// AttendScratch(largest end, Dim) elements. For each query:
 //
 //	s[j] = (q·k[j]) * f32(1/sqrt(d))
 //	e[j] = exp(s[j] - max s), summed in lanes by position
 //	o    = Σ_j (e[j]/sum) * v[j], upward
-func Attend(o, q []float32, kv KV, n int, scores []float32) {
-	d, stride := len(q), kv.Stride
-	if len(o) != d || n <= 0 || d == 0 || stride < d || kv.Page <= 0 {
+func Attend(o, q []float32, heads Heads, kv KV, ends []int, scratch []float32) {
+	if heads.N <= 0 || heads.Dim <= 0 || kv.Stride < heads.Dim || kv.Page <= 0 {
 		panic("kernel: Attend: lengths disagree")
 	}
-	scores = scores[:n]
-	most := max(1, mulAddsPerCall/d) // positions in one call
-	for j, step := 0, 0; j < n; j += step {
-		page, at := j/kv.Page, kv.Offset+j%kv.Page*stride
-		step = min(most, kv.Page-j%kv.Page, n-j)
-		if s := scores[j:][:step]; kv.K16 != nil {
-			active.dotF16(s, q, kv.K16[page][at:], stride)
-		} else {
-			active.dotF32(s, q, kv.K[page][at:], stride)
-		}
+	a := attention{Heads: heads, kv: kv, ends: ends}
+	for all := len(ends) * heads.N; a.lo < all; a.lo += attendQueries {
+		a.run(o, q, min(attendQueries, all-a.lo), scratch)
 	}
-	top := float32(math.Inf(-1)) // the largest product is the largest score: rounding keeps order
-	for _, s := range scores {
-		if s > top {
-			top = s
-		}
+}
+
+// attention is one turn of Attend, for the queries lo and on of all rows' heads.
+type attention struct {
+	Heads
+	kv   KV
+	lo   int
+	ends []int // by row
+
+	q, o   []float32 // [queries, Dim]
+	scores []float32 // [queries, most]
+	block  []float32 // [attendBlock, Dim], where halves become float32
+	most   int       // the largest end
+}
+
+// row is the row of query i and end what it sees.
+func (a *attention) row(i int) int { return (a.lo + i) / a.N }
+func (a *attention) end(i int) int { return a.ends[a.row(i)] }
+
+// at is where query i lies in the caller's o and q.
+func (a *attention) at(i int) int { return a.row(i)*a.Stride + (a.lo+i)%a.N*a.Dim }
+
+// run does n queries. All pass together over the positions that all of them see, and then each over its own rest.
+func (a *attention) run(o, q []float32, n int, scratch []float32) {
+	common, d := a.end(0), a.Dim
+	a.most = common
+	for i := range n {
+		common, a.most = min(common, a.end(i)), max(a.most, a.end(i))
 	}
+	if common <= 0 {
+		panic("kernel: Attend: a row sees nothing")
+	}
+	take := func(n int) []float32 {
+		s := scratch[:n]
+		scratch = scratch[n:]
+		return s
+	}
+	a.scores, a.q, a.o, a.block = take(n*a.most), take(n*d), take(n*d), take(attendBlock*d)
+	for i := range n {
+		copy(a.q[i*d:][:d], q[a.at(i):])
+	}
+	a.products(common)
 	scale := float32(1 / math.Sqrt(float64(d)))
-	sum := softmaxTerms(scores, scale, top*scale)
-	for j := range scores {
-		scores[j] /= sum
+	for i := range n {
+		scores := a.scores[i*a.most:][:a.end(i)]
+		// The largest product is the largest score: rounding keeps order.
+		sum := softmaxTerms(scores, scale, active.top(scores)*scale)
+		active.divide(scores, sum)
 	}
-	clear(o)
-	for j, step := 0, 0; j < n; j += step {
-		page, at := j/kv.Page, kv.Offset+j%kv.Page*stride
-		step = min(most, kv.Page-j%kv.Page, n-j)
-		if p := scores[j:][:step]; kv.V16 != nil {
-			active.mixF16(o, p, kv.V16[page][at:], stride)
-		} else {
-			active.mixF32(o, p, kv.V[page][at:], stride)
+	clear(a.o)
+	a.mixtures(common)
+	for i := range n {
+		copy(o[a.at(i):][:d], a.o[i*d:])
+	}
+}
+
+// piece returns how many positions from j on, before end, lie together, and where in which page.
+func (a *attention) piece(j, end int) (n, page, at int) {
+	return min(attendBlock, a.kv.Page-j%a.kv.Page, end-j), j / a.kv.Page, a.kv.Offset + j%a.kv.Page*a.kv.Stride
+}
+
+// floats returns n positions of keys or values as float32, and their stride.
+func (a *attention) floats(full [][]float32, half [][]uint16, n, page, at int) (rows []float32, stride int) {
+	if half == nil {
+		return full[page][at:], a.kv.Stride
+	}
+	for i := range n {
+		active.decodeF16(a.block[i*a.Dim:][:a.Dim], half[page][at+i*a.kv.Stride:][:a.Dim])
+	}
+	return a.block, a.Dim
+}
+
+// products fills scores with q·k.
+func (a *attention) products(common int) {
+	for j, n := 0, 0; j < common; j += n {
+		var page, at int
+		n, page, at = a.piece(j, common)
+		k, stride := a.floats(a.kv.K, a.kv.K16, n, page, at)
+		active.dots(a.scores[j:], a.most, a.q, k, stride, n, a.Dim)
+	}
+	for i := range len(a.q) / a.Dim {
+		q := a.q[i*a.Dim:][:a.Dim]
+		for j, n := common, 0; j < a.end(i); j += n {
+			var page, at int
+			n, page, at = a.piece(j, a.end(i))
+			if s := a.scores[i*a.most+j:][:n]; a.kv.K16 != nil {
+				active.dotF16(s, q, a.kv.K16[page][at:], a.kv.Stride)
+			} else {
+				active.dotF32(s, q, a.kv.K[page][at:], a.kv.Stride)
+			}
+		}
+	}
+}
+
+// mixtures adds p·v to o.
+func (a *attention) mixtures(common int) {
+	for j, n := 0, 0; j < common; j += n {
+		var page, at int
+		n, page, at = a.piece(j, common)
+		v, stride := a.floats(a.kv.V, a.kv.V16, n, page, at)
+		active.mixes(a.o, a.scores[j:], a.most, v, stride, n, a.Dim)
+	}
+	for i := range len(a.o) / a.Dim {
+		o := a.o[i*a.Dim:][:a.Dim]
+		for j, n := common, 0; j < a.end(i); j += n {
+			var page, at int
+			n, page, at = a.piece(j, a.end(i))
+			if p := a.scores[i*a.most+j:][:n]; a.kv.V16 != nil {
+				active.mixF16(o, p, a.kv.V16[page][at:], a.kv.Stride)
+			} else {
+				active.mixF32(o, p, a.kv.V[page][at:], a.kv.Stride)
+			}
 		}
 	}
 }

@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"testing"
-
-	"github.com/wrinklefree/wf/gguf"
 )
 
 // The shape of BitNet-2B-4T's widest matrix, one thread; the metric is millions of multiply-adds a second.
@@ -83,32 +81,6 @@ func BenchmarkDenseMatMul(b *testing.B) {
 					reportMulAdds(b, n*rows*benchCols)
 				})
 			}
-		}
-	})
-}
-
-// BenchmarkAttend counts q·K and p·V, 2*n*d multiply-adds.
-func BenchmarkAttend(b *testing.B) {
-	rng := rand.New(rand.NewPCG(1, 2))
-	const n, d = 1024, 128
-	kv := KV{Page: 32, Stride: d}
-	kv16 := kv
-	for range n / kv.Page {
-		k, v, k16, v16 := normals(rng, kv.Page*d), normals(rng, kv.Page*d), make([]uint16, kv.Page*d), make([]uint16, kv.Page*d)
-		ToHalf(k16, k)
-		ToHalf(v16, v)
-		kv.K, kv.V = append(kv.K, k), append(kv.V, v)
-		kv16.K16, kv16.V16 = append(kv16.K16, k16), append(kv16.V16, v16)
-	}
-	o, q, scores := make([]float32, d), make([]float32, d), make([]float32, n)
-	eachKernelBench(b, func(b *testing.B) {
-		for typ, kv := range map[gguf.Type]KV{gguf.F32: kv, gguf.F16: kv16} {
-			b.Run(typ.String(), func(b *testing.B) {
-				for b.Loop() {
-					Attend(o, q, kv, n, scores)
-				}
-				reportMulAdds(b, 2*n*d)
-			})
 		}
 	})
 }

@@ -3,6 +3,7 @@ package kernel
 import (
 	"fmt"
 	"math"
+	"slices"
 )
 
 // CheckResult is the verdict on one function of one row of the table.
@@ -123,6 +124,12 @@ var checks = []checkOf{
 		k.dotBF16(y, d.floats[:checkCols], d.halves, checkCols)
 		return y
 	}},
+	{"dots", func(k *kernel, d *checkData) []float32 {
+		const n, rows, stride = 544, 4, 560 // longer than one piece of a row
+		y := make([]float32, 4*rows)
+		k.dots(y, rows, d.floats[:4*n], d.floats[5:], stride, rows, n)
+		return y
+	}},
 	{"squares", func(k *kernel, d *checkData) []float32 { return []float32{k.squares(d.floats)} }},
 	{"dotQ8", func(k *kernel, d *checkData) []float32 {
 		y := make([]float32, checkRows)
@@ -171,6 +178,17 @@ var checks = []checkOf{
 		o := make([]float32, checkCols)
 		k.mixF16(o, d.floats[:checkRows], d.halves, checkCols)
 		return o
+	}},
+	{"mixes", func(k *kernel, d *checkData) []float32 {
+		o := make([]float32, 5*64)
+		k.mixes(o, d.floats, 9, d.floats[100:], 65, checkRows, 64)
+		return o
+	}},
+	{"top", func(k *kernel, d *checkData) []float32 { return []float32{k.top(d.floats[1:])} }},
+	{"divide", func(k *kernel, d *checkData) []float32 {
+		x := slices.Clone(d.floats)
+		k.divide(x, 0.7)
+		return x
 	}},
 	{"exp", func(k *kernel, d *checkData) []float32 {
 		var l lanes

@@ -100,6 +100,12 @@ func dotBF16Generic(y, x []float32, w []uint16, stride int) {
 	}
 }
 
+func dotsGeneric(y []float32, yStride int, x, w []float32, wStride, rows, n int) {
+	for i := range len(x) / n {
+		dotF32Generic(y[i*yStride:][:rows], x[i*n:][:n], w, wStride)
+	}
+}
+
 func squaresGeneric(x []float32) float32 {
 	var y [1]float32
 	dotF32Generic(y[:], x, x, 0)
@@ -155,6 +161,28 @@ func mixF16Generic(o, p []float32, v []uint16, stride int) {
 		for i, vi := range v[j*stride:][:len(o)] {
 			o[i] = fma32(pj, fromF16(vi), o[i])
 		}
+	}
+}
+
+func mixesGeneric(o, p []float32, pStride int, v []float32, stride, rows, n int) {
+	for i := range len(o) / n {
+		mixF32Generic(o[i*n:][:n], p[i*pStride:][:rows], v, stride)
+	}
+}
+
+func topGeneric(x []float32) float32 {
+	top := float32(math.Inf(-1))
+	for _, v := range x {
+		if v > top {
+			top = v
+		}
+	}
+	return top
+}
+
+func divideGeneric(x []float32, by float32) {
+	for i := range x {
+		x[i] /= by
 	}
 }
 

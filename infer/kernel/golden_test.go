@@ -73,7 +73,7 @@ func TestSameEverywhere(t *testing.T) {
 	m.MatMul(y, a, w[:rows], p)
 	write(y...)
 	o := make([]float32, 32)
-	Attend(o, x[:32], KV{K: [][]float32{w}, V: [][]float32{w}, Page: 100, Stride: 33}, 100, make([]float32, 100))
+	attend(o, x[:32], KV{K: [][]float32{w}, V: [][]float32{w}, Page: 100, Stride: 33}, 100)
 	write(o...)
 	_, confidence, _ := ArgMaxConfidence(w, 9)
 	write(confidence)

@@ -218,7 +218,7 @@ func TestAttend(t *testing.T) {
 		for i := range q {
 			q[i] = float32(rng.NormFloat64())
 		}
-		attend := func(half bool, page int) []float32 {
+		run := func(half bool, page int) []float32 {
 			kv := KV{Page: page, Stride: stride}
 			for lo := 0; lo < len(k); lo += page * stride {
 				hi := min(lo+page*stride, len(k))
@@ -229,12 +229,12 @@ func TestAttend(t *testing.T) {
 				}
 			}
 			o := make([]float32, d)
-			Attend(o, q, kv, n, make([]float32, n))
+			attend(o, q, kv, n)
 			return o
 		}
 		for _, half := range []bool{false, true} {
-			o := attend(half, n)
-			requireSame(t, "attention over pages of 32", attend(half, 32), o)
+			o := run(half, n)
+			requireSame(t, "attention over pages of 32", run(half, 32), o)
 			at := func(f []float32, h []uint16) func(j, i int) float64 {
 				return func(j, i int) float64 {
 					if half {
@@ -252,7 +252,7 @@ func TestAttend(t *testing.T) {
 	}
 	nan := float32(math.NaN())
 	o := []float32{0, 0}
-	Attend(o, []float32{1, 1}, KV{K: [][]float32{{1, 1, nan, 1}}, V: [][]float32{{1, 2, 3, 4}}, Page: 2, Stride: 2}, 2, make([]float32, 2))
+	attend(o, []float32{1, 1}, KV{K: [][]float32{{1, 1, nan, 1}}, V: [][]float32{{1, 2, 3, 4}}, Page: 2, Stride: 2}, 2)
 	if o[0] == o[0] {
 		t.Error("a NaN key is lost")
 	}

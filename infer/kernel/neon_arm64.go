@@ -161,6 +161,12 @@ func dotBF16NEON(y, x []float32, w []uint16, stride int) {
 	}
 }
 
+func dotsNEON(y []float32, yStride int, x, w []float32, wStride, rows, n int) {
+	for i := range len(x) / n {
+		dotF32NEON(y[i*yStride:][:rows], x[i*n:][:n], w, wStride)
+	}
+}
+
 func squaresNEON(x []float32) float32 {
 	var y [1]float32
 	dotF32NEON(y[:], x, x, 0)
@@ -228,6 +234,12 @@ func mixF16NEON(o, p []float32, v []uint16, stride int) {
 		if n < len(o) {
 			mixF16Generic(o[n:], p, v[n:], stride)
 		}
+	}
+}
+
+func mixesNEON(o, p []float32, pStride int, v []float32, stride, rows, n int) {
+	for i := range len(o) / n {
+		mixF32NEON(o[i*n:][:n], p[i*pStride:][:rows], v, stride)
 	}
 }
 

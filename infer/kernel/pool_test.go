@@ -80,9 +80,10 @@ func TestNoAllocation(t *testing.T) {
 	}
 	a, x, y := NewActivations(n, cols), floats(rng, n*cols), make([]float32, n*rows)
 	dense := denses(t, floats(rng, rows*cols), rows, cols)
-	scores, k := make([]float32, 20), floats(rng, 20*cols)
 	f := func(lo, hi int) {}
+	k := floats(rng, 20*cols)
 	kv := KV{K: [][]float32{k}, V: [][]float32{k}, Page: 20, Stride: cols}
+	ends, scratch := []int{20}, make([]float32, AttendScratch(20, cols))
 	if got := testing.AllocsPerRun(50, func() {
 		p.Run(100, 1, f)
 		if a.Quantize(x, n, cols) != nil {
@@ -94,7 +95,7 @@ func TestNoAllocation(t *testing.T) {
 			d.MatMul(y[:rows], x[:cols], 1, nil, p)
 		}
 		RMSNorm(y[:cols], x[:cols], x[cols:][:cols], 1e-5)
-		Attend(y[:cols], x[:cols], kv, 20, scores)
+		Attend(y[:cols], x[:cols], Heads{N: 1, Dim: cols}, kv, ends, scratch)
 		ArgMaxConfidence(x, 3)
 	}); got != 0 {
 		t.Errorf("%v allocations a step", got)
@@ -146,11 +147,11 @@ func TestThreadsAgree(t *testing.T) {
 			kv16 := KV{K16: [][]uint16{k16}, V16: [][]uint16{k16}, Page: positions, Stride: d}
 			p.Run(n, 1, func(lo, hi int) {
 				for i := lo; i < hi; i++ {
-					Attend(o[i*d:][:d], q[i*d:][:d], kv, positions-i, make([]float32, positions))
+					attend(o[i*d:][:d], q[i*d:][:d], kv, positions-i)
 				}
 			})
 			out = append(out, o...)
-			Attend(o[:d], q[:d], kv16, positions, make([]float32, positions))
+			attend(o[:d], q[:d], kv16, positions)
 			out = append(out, o[:d]...)
 			_, confidence, _ := ArgMaxConfidence(k, 7)
 			return append(out, confidence)

@@ -19,6 +19,8 @@ type kernel struct {
 	dotF32  func(y, x, w []float32, stride int)
 	dotF16  func(y, x []float32, w []uint16, stride int)
 	dotBF16 func(y, x []float32, w []uint16, stride int)
+	// dots computes y[i*yStride+j] = x_i · w[j*wStride:][:n] for all rows x_i of x [len(x)/n, n] and j < rows.
+	dots func(y []float32, yStride int, x, w []float32, wStride, rows, n int)
 	// squares returns x · x.
 	squares func(x []float32) float32
 	// dotQ8 computes y[i] = Σ_b d[b]*dw[b] * Σ_e x[32b+e]*w[b][e] for all i of y, |x| <= 127, rows of Q8_0 blocks one after another in w.
@@ -36,6 +38,13 @@ type kernel struct {
 	mixF32 func(o, p, v []float32, stride int)
 	mixF16 func(o, p []float32, v []uint16, stride int)
 
+	// mixes adds rows to all rows of o [len(o)/n, n]: o_i[c] = fma(p[i*pStride+j], v[j*stride+c], o_i[c]) for j < rows upward.
+	mixes func(o, p []float32, pStride int, v []float32, stride, rows, n int)
+
+	// top returns the largest x[i], NaN apart; -Inf if there is none.
+	top func(x []float32) float32
+	// divide computes x[i] /= by.
+	divide func(x []float32, by float32)
 	// exp writes e[i] = Exp(x[i]*scale - max) and adds it to lane i%16. e may be x.
 	exp func(l *lanes, e, x []float32, scale, max float32)
 
@@ -48,8 +57,8 @@ var generic = kernel{
 	dotF32: dotF32Generic, dotF16: dotF16Generic, dotBF16: dotBF16Generic, squares: squaresGeneric, dotQ8: dotQ8Generic,
 	unpackQ6: unpackQ6Generic, rowsQ6: rowsQ6Generic, inputsQ6: inputsQ6Generic,
 	decodeF16: decodeF16Generic, decodeBF16: decodeBF16Generic,
-	mixF32: mixF32Generic, mixF16: mixF16Generic,
-	exp: expGeneric,
+	dots: dotsGeneric, mixF32: mixF32Generic, mixF16: mixF16Generic, mixes: mixesGeneric,
+	top: topGeneric, divide: divideGeneric, exp: expGeneric,
 }
 
 // active is the implementation in use; kernels lists what this build has, best first.

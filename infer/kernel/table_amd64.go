@@ -24,7 +24,7 @@ var avx2 = kernel{
 	dotF32: dotF32AVX2, dotF16: dotF16AVX2, dotBF16: dotBF16AVX2, squares: squaresAVX2, dotQ8: dotQ8AVX2,
 	unpackQ6: unpackQ6AVX2, rowsQ6: rowsQ6AVX2, inputsQ6: inputsQ6AVX2,
 	decodeF16: decodeF16AVX2, decodeBF16: decodeBF16AVX2,
-	mixF32: mixF32AVX2, mixF16: mixF16AVX2,
-	exp:   expAVX2,
+	dots: dotsAVX2, mixF32: mixF32AVX2, mixF16: mixF16AVX2, mixes: mixesAVX2,
+	top: topAVX2, divide: divideAVX2, exp: expAVX2,
 	peaks: []peakLoop{{"VPMADDUBSW+VPADDW", true, 256, peakMaddubs}, {"VFMADD231PS", false, 96, peakFMA}},
 }

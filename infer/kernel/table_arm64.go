@@ -18,7 +18,7 @@ var neon = kernel{
 	dotF32: dotF32NEON, dotF16: dotF16NEON, dotBF16: dotBF16NEON, squares: squaresNEON, dotQ8: dotQ8NEON,
 	unpackQ6: unpackQ6Generic, rowsQ6: rowsQ6Generic, inputsQ6: inputsQ6Generic,
 	decodeF16: decodeF16NEON, decodeBF16: decodeBF16NEON,
-	mixF32: mixF32NEON, mixF16: mixF16NEON,
-	exp:   expNEON,
+	dots: dotsNEON, mixF32: mixF32NEON, mixF16: mixF16NEON, mixes: mixesNEON,
+	top: topGeneric, divide: divideNEON, exp: expNEON,
 	peaks: []peakLoop{{"SMLAL", true, 128, peakSMLAL}, {"FMLA", false, 64, peakFMLA}},
 }

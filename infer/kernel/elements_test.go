@@ -1,0 +1,25 @@
+package kernel
+
+import (
+	"math"
+	"slices"
+	"testing"
+)
+
+func TestElements(t *testing.T) {
+	rng := newRand(t)
+	eachKernel(t, func(t *testing.T, k kernel) {
+		for _, n := range oddLengths {
+			x := guarded(t, floats(rng, n))
+			requireSame(t, "top", []float32{k.top(x)}, []float32{topGeneric(x)})
+			for range min(n, 3) {
+				x[rng.IntN(n)] = float32(math.NaN())
+			}
+			requireSame(t, "top with NaN", []float32{k.top(x)}, []float32{topGeneric(x)})
+			want := slices.Clone(x)
+			k.divide(x, 0.7)
+			divideGeneric(want, 0.7)
+			requireSame(t, "divide", x, want)
+		}
+	})
+}
