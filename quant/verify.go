@@ -97,19 +97,22 @@ func Verify(ctx context.Context, f *gguf.File, o VerifyOptions) (*Verified, erro
 		name := f.Tensors[i].Name
 		suspicious := fault.New("TENSOR_SUSPICIOUS", "all its weights are the same, as if a converter had lost them")
 		switch {
-		case t.err != nil:
-			problem(inTensor(name, t.err))
+		case t.Problem != nil:
 		case t.Constant && !slices.Contains(allowed, name):
-			problem(inTensor(name, suspicious))
+			t.Problem = suspicious
 		case receipt != nil && receipt.Hashes[i] != t.Hash:
-			problem(inTensor(name, fault.New("TENSOR_HASH_MISMATCH", "its data has the xxh64 %016x, but %016x when it was written; the file was damaged since, "+
-				"fetch or make it again", t.Hash, receipt.Hashes[i])))
+			t.Problem = fault.New("TENSOR_HASH_MISMATCH", "its data has the xxh64 %016x, but %016x when it was written; the file was damaged since, "+
+				"fetch or make it again", t.Hash, receipt.Hashes[i])
 		}
-		if t.Constant {
+		if t.Problem != nil {
+			t.Problem = inTensor(name, t.Problem)
+			problem(t.Problem)
+		} else if t.Constant {
 			v.Warnings = append(v.Warnings, inTensor(name, suspicious))
 		}
 		if t.Share != nil && t.Share.Mixed {
-			v.Warnings = append(v.Warnings, inTensor(name, fault.New("NOT_TERNARY", "its blocks have scales of their own, so it is not the matrix of a BitNet layer")))
+			v.Warnings = append(v.Warnings, inTensor(name, fault.New("NOT_TERNARY",
+				"its blocks have scales of their own, so it is not the matrix of a BitNet layer")))
 		}
 	}
 	return v, nil

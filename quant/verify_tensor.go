@@ -23,8 +23,7 @@ type Finding struct {
 	Hash     uint64 // xxh64 of the data
 	Share    *Share // of ternary weights with a finite scale, also of floating-point ones with VerifyOptions.FloatShares; nil for others
 	Constant bool   // it is a matrix and all its weights are the same
-
-	err error // what is wrong with it, its first place named
+	Problem  error  // with a code: what is wrong with it, and where first
 }
 
 // examine looks at every tensor, one on each processor, the first in the file first, so that a disk reads forward.
@@ -220,9 +219,9 @@ func (e *examiner) lookFinite(part []byte) {
 }
 
 func (e *examiner) finding() Finding {
-	found := Finding{Hash: e.hash.Sum64(), Constant: e.constant && e.sameInBlock(), err: e.err}
+	found := Finding{Hash: e.hash.Sum64(), Constant: e.constant && e.sameInBlock(), Problem: e.err}
 	if e.bad > 0 && fault.Code(e.err) == (&CodeError{}).Code() {
-		found.err = fmt.Errorf("%w (%d in all); it is damaged, or its codes lie in another layout (--i2s-layout)", e.err, e.bad)
+		found.Problem = fmt.Errorf("%w (%d in all); it is damaged, or its codes lie in another layout (--i2s-layout)", e.err, e.bad)
 	}
 	if e.floats != nil {
 		e.share = e.floats.Share
