@@ -18,12 +18,19 @@ type header struct {
 	infos     []TensorInfo
 	alignment uint64
 	size      uint64 // of the whole file
+	file      *File  // as read back; its data is not there
 }
 
 // Plan computes what NewWriter would write, without writing anything: the infos with Offset and Size, and the size of the file.
 func Plan(md *Metadata, infos []TensorInfo) (sized []TensorInfo, size uint64, err error) {
 	h, err := newHeader(md, infos)
 	return h.infos, h.size, err
+}
+
+// Planned returns what Read would return for the file that NewWriter would begin, but without data: to ask about a file that is not written yet.
+func Planned(md *Metadata, infos []TensorInfo) (*File, error) {
+	h, err := newHeader(md, infos)
+	return h.file, err
 }
 
 func newHeader(md *Metadata, infos []TensorInfo) (h header, err error) {
@@ -46,7 +53,7 @@ func newHeader(md *Metadata, infos []TensorInfo) (h header, err error) {
 	h.encode()
 	h.size = uint64(len(h.bytes)) + end
 	// The reader is the one judge of what a header may hold: what Read would refuse is refused here, by the same code.
-	if _, err := parse(bytes.NewReader(h.bytes), int64(h.size)); err != nil {
+	if h.file, err = parse(bytes.NewReader(h.bytes), int64(h.size)); err != nil {
 		return header{}, fmt.Errorf("gguf: this header cannot be written: %w", err)
 	}
 	return h, nil
