@@ -56,6 +56,7 @@ func (a *answer) accept(took time.Duration) error {
 		return err
 	}
 	a.decoder.Took(took)
+	a.event.Logprobs = a.decoder.LastLogprobs(len(a.event.Tokens))
 	if a.decoder.Next() == nil {
 		a.event.Result = a.decoder.Result()
 	}

@@ -43,6 +43,9 @@ func (e *Engine) sweep() (gone []*answer) {
 	e.began = time.Time{}
 	stay := e.running[:0]
 	for _, a := range e.running {
+		if a.ctx.Err() != nil { // before its own goroutine comes to say so
+			e.end(a.request, errEnded(a.ctx))
+		}
 		if a.done || a.ended {
 			gone = append(gone, a)
 		} else {

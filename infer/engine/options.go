@@ -23,7 +23,7 @@ type Options struct {
 	QueueTime     time.Duration // a request waits at most so long; 0: 60 s
 	Rows          int           // rows of a pass; 0: 256. One answer's rows may exceed it
 	PrefillRows   int           // prompt rows of a pass, so that long prompts do not hold up others' steps; 0: 128. Never less than a block
-	Unread        int           // events that may lie in a Stream unread before the request is closed; 0: 512
+	Unread        int           // events that may lie in a Stream unread before the request is closed; 0: 1024
 	Watchdog      time.Duration // a pass that takes longer is reported; 0: 60 s
 	Log           *slog.Logger  // gets no text, no token and no prompt; nil: no log
 }
@@ -61,7 +61,7 @@ func (o *Options) resolve(c *infer.Config) error {
 	o.QueueTime = cmp.Or(o.QueueTime, time.Minute)
 	o.Rows = cmp.Or(o.Rows, 256)
 	o.PrefillRows = cmp.Or(o.PrefillRows, 128)
-	o.Unread = cmp.Or(o.Unread, 512)
+	o.Unread = cmp.Or(o.Unread, 1024)
 	o.Watchdog = cmp.Or(o.Watchdog, time.Minute)
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)

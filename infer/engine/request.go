@@ -38,11 +38,12 @@ type Stream struct {
 
 // Event is what one pass brought for one answer.
 type Event struct {
-	Choice int
-	Tokens []int32           // ids settled by the pass, in order, never revised, the stop token included
-	Text   string            // text settled by the pass, without what may still become a stop string
-	Steps  []diffusion.Event // with Request.Steps, what the pass took; also positions that are not settled yet
-	Result *diffusion.Result // the whole answer, in its last event; nil before
+	Choice   int
+	Tokens   []int32                  // ids settled by the pass, in order, never revised, the stop token included
+	Logprobs []diffusion.TokenLogprob // of Tokens, with Options.Logprobs
+	Text     string                   // text settled by the pass, without what may still become a stop string
+	Steps    []diffusion.Event        // with Request.Steps, what the pass took; also positions that are not settled yet
+	Result   *diffusion.Result        // the whole answer, in its last event; nil before
 }
 
 // Err returns why the request failed; nil while it runs and when all its answers are complete. Codes:
