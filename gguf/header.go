@@ -41,10 +41,8 @@ func (p *parser) file() (*File, error) {
 	if f.Alignment, err = alignment(f.Metadata); err != nil {
 		return f, err
 	}
-	if n, _, err := value[uint16](f.Metadata, names.SplitCount); err != nil {
+	if f.split, err = readSplit(f.Metadata); err != nil {
 		return f, err
-	} else if n > 1 {
-		return f, fault.New("GGUF_SPLIT", "this is one of %d files of a split model, which wf does not read; join them with llama-gguf-split --merge", n)
 	}
 	if err := p.tensors(f, tensors); err != nil {
 		return f, err

@@ -209,7 +209,9 @@ func TestHostileHeader(t *testing.T) {
 	add("R28 alignment as int32", entry("general.alignment", Int32, u32(32)), "GGUF_BAD_ALIGNMENT", "int32")
 	add("R28 alignment as uint64", entry("general.alignment", Uint64, u64(32)), "GGUF_BAD_ALIGNMENT", "uint64")
 	add("R28 alignment as string", entry("general.alignment", String, "32"), "GGUF_BAD_ALIGNMENT", "string")
-	add("split file", entry("split.count", Uint16, u16(3)), "GGUF_SPLIT", "3 files")
+	add("split file without its number", entry("split.count", Uint16, u16(3)), "GGUF_SPLIT", "split.no 0", "split.count 3")
+	add("split count as uint32", entry("split.count", Uint32, u32(3)), "MODEL_BAD_PARAM_TYPE", "uint16")
+	add("65535 split files", build(entry("split.count", Uint16, u16(65535))), "GGUF_SPLIT", "65535", "1024")
 
 	for _, r := range rows {
 		t.Run(r.name, func(t *testing.T) { refused(t, r.file, r.code, r.words...) })

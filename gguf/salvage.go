@@ -26,5 +26,13 @@ func Salvage(path string) (f *File, trusted uint64, err error) {
 		return f, p.pos, fmt.Errorf("%s: gguf: %w", path, err)
 	}
 	f.r, f.Path, f.disk = d, path, d
-	return f, p.pos, nil
+	if f.split.count <= 1 {
+		return f, p.pos, nil
+	}
+	whole, err := join(f)
+	if err != nil {
+		f.Close()
+		return f, p.pos, err
+	}
+	return whole, p.pos, nil
 }

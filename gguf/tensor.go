@@ -18,6 +18,8 @@ type TensorInfo struct {
 	Dims   []uint64 // ne order: fastest first, so torch [out, in] is [in, out]
 	Offset uint64   // from the start of the data section
 	Size   uint64   // bytes
+
+	part int // of a split model: place in File.parts
 }
 
 // Rows returns the product of all dims but the first.

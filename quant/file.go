@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"io"
+	"math"
 	"slices"
 	"sync"
 
@@ -26,6 +27,7 @@ type File struct {
 	Version  string         // wf.version
 	Options  string         // wf.options: what changes bytes, in a canonical order
 	Sources  []string       // paths of all files that are read
+	Split    uint64         // a model that takes more bytes becomes files of no more, named as gguf.SplitName does; 0: one file, however large
 	// Scan writes the whole of source i to w, which computes its sum: for a reader that checks what it reads on the way. nil: they are read.
 	Scan    func(i int, w io.Writer) error
 	Changed func() error // nil, or asked when all is written: an error if an input is no longer what was opened
@@ -77,28 +79,111 @@ func (f *File) plan(s sources) (md *gguf.Metadata, infos []gguf.TensorInfo, size
 	return md, infos, size, err
 }
 
-// Write writes the file: everything into disk.Output's temporary file, header first, tensors in order, the receipt's sums last, then reads it
-// all back and compares, and only then lets it appear at path. After an error or a cancelled context nothing is left.
+// Parts says which files Write will make for a path, the first first. Sources are opened for their sizes.
+func (f *File) Parts(path string) ([]FilePart, error) {
+	s, err := openSources(f.Sources)
+	if err != nil {
+		return nil, err
+	}
+	defer s.close()
+	md, infos, _, err := f.plan(s)
+	if err != nil {
+		return nil, err
+	}
+	return f.parts(path, md, infos)
+}
+
+// FilePart is one file of the output.
+type FilePart struct {
+	Path string `json:"path"`
+	Size uint64 `json:"size"` // bytes
+
+	gguf.Part `json:"-"`
+}
+
+func (f *File) parts(path string, md *gguf.Metadata, infos []gguf.TensorInfo) ([]FilePart, error) {
+	most := f.Split
+	if most == 0 {
+		most = math.MaxUint64
+	}
+	planned, err := gguf.Split(md, infos, most)
+	if err != nil {
+		return nil, err
+	}
+	parts := make([]FilePart, len(planned))
+	for i, p := range planned {
+		parts[i] = FilePart{path, p.Size, p}
+		if len(planned) > 1 {
+			parts[i].Path = gguf.SplitName(path, i, len(planned))
+		}
+	}
+	return parts, nil
+}
+
+// CheckOutputs makes the checks that can be made before a weight is read; a dry run creates nothing.
+func CheckOutputs(parts []FilePart, o disk.CreateOptions, dry bool) error {
+	outputs, err := createAll(parts, o, dry)
+	abortAll(outputs)
+	return err
+}
+
+func createAll(parts []FilePart, o disk.CreateOptions, dry bool) (outputs []*disk.Output, err error) {
+	total := uint64(0)
+	for _, p := range parts {
+		total += p.Size
+	}
+	for i, p := range parts {
+		if o.Need = p.Size; i == 0 {
+			o.Need = total
+		}
+		if dry {
+			if err := disk.CheckOutput(p.Path, o); err != nil {
+				return nil, err
+			}
+			continue
+		}
+		out, err := disk.Create(p.Path, o)
+		if err != nil {
+			return outputs, err
+		}
+		outputs = append(outputs, out)
+	}
+	return outputs, nil
+}
+
+func abortAll(outputs []*disk.Output) {
+	for _, out := range outputs {
+		out.Abort()
+	}
+}
+
+// Write writes the file, or the files of a split model: everything into temporary files of disk.Output, headers first, tensors in order, the
+// receipt's sums last, then reads all back and compares, and only then lets them appear, the first last. After an error or a cancelled
+// context nothing is left.
 //
 // o.Need is set and the sources are added to o.Inputs. Progress gets bytes of the output, from this goroutine; it may be nil.
 //
-// Codes: those of disk.Create and disk.Open, FILE_CHANGED, WRITE_CORRUPTED, and whatever Fill returns.
+// Codes: those of disk.Create and disk.Open, FILE_CHANGED, WRITE_CORRUPTED, GGUF_SPLIT, and whatever Fill returns.
 func (f *File) Write(ctx context.Context, path string, o disk.CreateOptions, progress func(done, total int64)) error {
 	s, err := openSources(f.Sources)
 	if err != nil {
 		return err
 	}
 	defer s.close()
-	md, infos, size, err := f.plan(s)
+	md, infos, _, err := f.plan(s)
 	if err != nil {
 		return err
 	}
-	o.Need, o.Inputs = size, slices.Concat(o.Inputs, f.Sources)
-	out, err := disk.Create(path, o)
+	parts, err := f.parts(path, md, infos)
 	if err != nil {
 		return err
 	}
-	defer out.Abort()
+	o.Inputs = slices.Concat(o.Inputs, f.Sources)
+	outputs, err := createAll(parts, o, false)
+	defer abortAll(outputs)
+	if err != nil {
+		return err
+	}
 
 	ctx, cancel := context.WithCancelCause(ctx)
 	var sums [][sha256.Size]byte
@@ -117,36 +202,41 @@ func (f *File) Write(ctx context.Context, path string, o disk.CreateOptions, pro
 		}
 	})
 
-	to := &sink{ctx: ctx, out: out, buffered: bufio.NewWriterSize(out, 1<<20), total: int64(size), progress: progress}
-	w, err := gguf.NewWriter(to, md, infos)
-	if err != nil {
-		return err
+	count := &counter{ctx: ctx, progress: progress}
+	for _, p := range parts {
+		count.total += int64(p.Size)
 	}
-	for _, t := range f.Tensors {
-		if err := fill(w, t); err != nil {
-			return fmt.Errorf("tensor %s: %w", fault.Quote(t.Name), err)
+	var written []*part
+	var hashes []uint64
+	tensors := f.Tensors
+	for i := range parts {
+		p, err := newPart(&parts[i], outputs[i], count)
+		if err == nil {
+			err = p.fill(tensors[:len(parts[i].Infos)])
 		}
-	}
-	if err := w.Close(); err != nil {
-		return err
+		if err != nil {
+			return err
+		}
+		tensors = tensors[len(parts[i].Infos):]
+		written, hashes = append(written, p), append(hashes, p.w.Hashes()...)
 	}
 	reading.Wait()
 	if err := context.Cause(ctx); err != nil {
 		return err
 	}
-	md.Set(names.SourceFiles, s.entries(sums))
-	md.Set(names.TensorHashes, w.Hashes())
+	first := written[0]
+	first.plan.Metadata.Set(names.SourceFiles, s.entries(sums))
+	first.plan.Metadata.Set(names.TensorHashes, hashes)
 	for _, key := range []string{names.SourceFiles, names.TensorHashes} {
-		value, _ := md.Get(key)
-		if err := w.Patch(key, value); err != nil {
+		value, _ := first.plan.Metadata.Get(key)
+		if err := first.w.Patch(key, value); err != nil {
 			return err
 		}
 	}
-	if err := to.buffered.Flush(); err != nil {
-		return err
-	}
-	if err := verify(ctx, out, int64(size), md, w); err != nil {
-		return err
+	for _, p := range written {
+		if err := p.verify(ctx); err != nil {
+			return err
+		}
 	}
 	if err := s.changed(); err != nil {
 		return err
@@ -156,7 +246,40 @@ func (f *File) Write(ctx context.Context, path string, o disk.CreateOptions, pro
 			return err
 		}
 	}
-	return out.Commit(ctx)
+	return disk.CommitAll(ctx, append(outputs[1:], outputs[0])...)
+}
+
+// counter counts bytes of all parts on their way out, and stops when the context ends.
+type counter struct {
+	ctx         context.Context
+	done, total int64
+	progress    func(done, total int64)
+}
+
+// part is one file while it is written.
+type part struct {
+	plan *FilePart
+	w    *gguf.Writer
+	sink sink
+}
+
+func newPart(plan *FilePart, out *disk.Output, count *counter) (p *part, err error) {
+	p = &part{plan: plan, sink: sink{counter: count, out: out, buffered: bufio.NewWriterSize(out, 1<<20)}}
+	p.w, err = gguf.NewWriter(&p.sink, plan.Metadata, plan.Infos)
+	return p, err
+}
+
+// fill writes the tensors.
+func (p *part) fill(tensors []Tensor) error {
+	for _, t := range tensors {
+		if err := fill(p.w, t); err != nil {
+			return fmt.Errorf("tensor %s: %w", fault.Quote(t.Name), err)
+		}
+	}
+	if err := p.w.Close(); err != nil {
+		return err
+	}
+	return p.sink.buffered.Flush()
 }
 
 func fill(w *gguf.Writer, t Tensor) error {
@@ -166,13 +289,11 @@ func fill(w *gguf.Writer, t Tensor) error {
 	return w.Next()
 }
 
-// sink buffers what is written, counts it, and stops when the context ends.
+// sink buffers what is written.
 type sink struct {
-	ctx         context.Context
-	out         *disk.Output
-	buffered    *bufio.Writer
-	done, total int64
-	progress    func(done, total int64)
+	*counter
+	out      *disk.Output
+	buffered *bufio.Writer
 }
 
 func (s *sink) Write(p []byte) (int, error) {
@@ -194,39 +315,41 @@ func (s *sink) WriteAt(p []byte, off int64) (int, error) {
 	return s.out.WriteAt(p, off)
 }
 
-// verify reads a finished file back: its header must be what md and the infos encode to, its tensors must have the hashes they had on their
-// way out, and what is between them must be zero.
-func verify(ctx context.Context, r io.ReaderAt, size int64, md *gguf.Metadata, w *gguf.Writer) error {
+// verify reads the finished file back: its header must be what its metadata and infos encode to, its tensors must have the hashes they had on
+// their way out, and what is behind each must be zero.
+func (p *part) verify(ctx context.Context) error {
 	corrupted := func(format string, args ...any) error {
 		return fault.New("WRITE_CORRUPTED", "what was written reads back different: "+format+"; the disk or the memory is failing", args...)
 	}
 	var want header
-	if _, err := gguf.NewWriter(&want, md, w.Infos()); err != nil {
+	if _, err := gguf.NewWriter(&want, p.plan.Metadata, p.w.Infos()); err != nil {
 		return err
 	}
 	got := make([]byte, len(want))
-	if _, err := r.ReadAt(got, 0); err != nil {
+	if _, err := p.sink.out.ReadAt(got, 0); err != nil {
 		return err
 	}
 	if !bytes.Equal(got, want) {
 		return corrupted("the header")
 	}
-	file, err := gguf.Read(r, size)
-	if err == nil {
-		err = file.DirtyPadding()
-	}
-	if err != nil {
-		return corrupted("%w", err)
-	}
-	hashes, buffer := w.Hashes(), make([]byte, 1<<20)
-	for i := range file.Tensors {
-		h, section := xxhash.New(), file.TensorReader(&file.Tensors[i])
-		for {
+	infos, hashes, buffer := p.w.Infos(), p.w.Hashes(), make([]byte, 1<<20)
+	for i, t := range infos {
+		end := p.plan.Size - uint64(len(want))
+		if i+1 < len(infos) {
+			end = infos[i+1].Offset
+		}
+		h, section := xxhash.New(), io.NewSectionReader(p.sink.out, int64(uint64(len(want))+t.Offset), int64(end-t.Offset))
+		for left := t.Size; ; {
 			if err := context.Cause(ctx); err != nil {
 				return err
 			}
 			n, err := section.Read(buffer)
-			h.Write(buffer[:n])
+			data := min(left, uint64(n))
+			h.Write(buffer[:data])
+			left -= data
+			if slices.ContainsFunc(buffer[data:n], func(b byte) bool { return b != 0 }) {
+				return corrupted("the padding behind tensor %s", fault.Quote(t.Name))
+			}
 			if err == io.EOF {
 				break
 			}
@@ -235,7 +358,7 @@ func verify(ctx context.Context, r io.ReaderAt, size int64, md *gguf.Metadata, w
 			}
 		}
 		if h.Sum64() != hashes[i] {
-			return corrupted("tensor %s", fault.Quote(file.Tensors[i].Name))
+			return corrupted("tensor %s", fault.Quote(t.Name))
 		}
 	}
 	return nil

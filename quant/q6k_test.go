@@ -33,7 +33,7 @@ func TestQ6Fit(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var x [16]float32
-			for range 40_000 {
+			for range 8_000 {
 				scale := 0.02
 				if rng.IntN(4) == 0 {
 					scale = math.Exp2(float64(rng.IntN(60) - 40))

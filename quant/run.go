@@ -19,6 +19,7 @@ type Options struct {
 	Types
 	OverrideKV      []string                // metadata to set: KEY=TYPE:VALUE, see Override
 	AllowRequantize bool                    // let a lossy type be the source of another
+	SplitMaxSize    uint64                  // see File.Split
 	Force           bool                    // replace Out
 	DryRun          bool                    // make every check, write nothing
 	Version         string                  // wf.version
@@ -31,11 +32,12 @@ type Options struct {
 
 // Report is what Run did, or with DryRun would do.
 type Report struct {
-	Out     string   `json:"out"`
-	Written bool     `json:"written"` // false after a dry run
-	Size    uint64   `json:"size"`    // bytes of the whole file
-	Extent           // of its tensors
-	Tensors []Change `json:"tensors"`
+	Out     string     `json:"out"`     // the first file, which stands for all
+	Written bool       `json:"written"` // false after a dry run
+	Size    uint64     `json:"size"`    // bytes of the whole
+	Files   []FilePart `json:"files"`   // more than one with SplitMaxSize
+	Extent             // of its tensors
+	Tensors []Change   `json:"tensors"`
 }
 
 // Change is one tensor's fate.
@@ -82,19 +84,26 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	_, infos, size, err := r.file.Plan()
+	_, infos, _, err := r.file.Plan()
 	if err != nil {
 		return nil, err
 	}
-	report := &Report{Out: o.Out, Size: size}
+	report := &Report{}
+	if report.Files, err = r.file.Parts(o.Out); err != nil {
+		return nil, err
+	}
+	report.Out = report.Files[0].Path
+	for _, p := range report.Files {
+		report.Size += p.Size
+	}
 	for i, t := range infos {
 		report.Tensors = append(report.Tensors, Change{t.Name, t.Dims, in.Tensors[i].Type.String(), t.Type.String(), t.Size, report.Add(t)})
 	}
-	create := disk.CreateOptions{Force: o.Force, Need: size, Inputs: []string{o.In}, Calls: o.calls}
-	if err := checkOutput(o, create); err != nil { // before a weight is read
+	create := disk.CreateOptions{Force: o.Force, Inputs: in.Paths(), Calls: o.calls}
+	if err := CheckOutputs(report.Files, create, o.DryRun); err != nil { // before a weight is read
 		return nil, err
 	}
-	if err := r.scan(ctx, int64(size)); err != nil {
+	if err := r.scan(ctx, int64(report.Size)); err != nil {
 		return nil, err
 	}
 	if !o.DryRun {
@@ -105,17 +114,6 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	}
 	r.warn()
 	return report, nil
-}
-
-func checkOutput(o Options, create disk.CreateOptions) error {
-	if o.DryRun {
-		return disk.CheckOutput(o.Out, create)
-	}
-	out, err := disk.Create(o.Out, create)
-	if err == nil {
-		out.Abort()
-	}
-	return err
 }
 
 // rewrite is one run: the file to be written, and what is found out on the way.
@@ -152,7 +150,7 @@ func plan(ctx context.Context, in *gguf.File, o Options) (*rewrite, error) {
 		return nil, err
 	}
 	r := &rewrite{o: o, in: in, notices: notices, file: File{
-		Metadata: md, Type: o.Type, Version: o.Version, Options: Record(words, &o), Sources: []string{o.In}, Changed: in.Changed,
+		Metadata: md, Type: o.Type, Version: o.Version, Options: Record(words, &o), Sources: in.Paths(), Split: o.SplitMaxSize, Changed: in.Changed,
 	}}
 	for i := range in.Tensors {
 		info := &in.Tensors[i]

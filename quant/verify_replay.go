@@ -45,7 +45,7 @@ func Replay(ctx context.Context, f *gguf.File, o ReplayOptions) error {
 		return fmt.Errorf("wf quantize made the file from another GGUF, which the source must be: %w", err)
 	}
 	defer in.Close()
-	if err := receipt.CheckSources([]string{o.Source}, receipt.Version == o.Version); err != nil {
+	if err := receipt.CheckSources(in.Paths(), receipt.Version == o.Version); err != nil {
 		return err
 	}
 	r, err := plan(ctx, in, *run)

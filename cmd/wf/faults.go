@@ -39,7 +39,7 @@ var faultCodes = []struct {
 	{"GGUF_BAD_VERSION", exitRefused, "the version is 0", "fetch the file again"},
 	{"GGUF_UNSUPPORTED_VERSION", exitUnsupported, "the version is not 2 or 3", "convert the model again with a current tool"},
 	{"GGUF_BIG_ENDIAN", exitUnsupported, "the file was written for a big-endian machine", "convert the model again on this one"},
-	{"GGUF_SPLIT", exitUnsupported, "the file is one part of a split model", "merge the parts first"},
+	{"GGUF_SPLIT", exitRefused, "the files of a split model do not fit together, or another than the first was named", "name the first, and keep the others beside it"},
 	{"GGUF_TRUNCATED", exitRefused, "the header ends early", "fetch the file again"},
 	{"GGUF_COUNT_EXCEEDS_FILE", exitRefused, "a count is larger than the file could hold", "the file is damaged"},
 	{"GGUF_LIMIT_KV", exitLimit, "more than 65536 metadata entries", "no known model needs them"},

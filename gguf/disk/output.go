@@ -189,19 +189,52 @@ func (o *Output) ReadAt(p []byte, off int64) (int, error) {
 // before; only a failing sync of the directory comes after the rename. A cancelled context ends it before the rename.
 //
 // Codes: NO_SPACE, IO_ERROR, and those of Create for what has appeared at the destination meanwhile.
-func (o *Output) Commit(ctx context.Context) error {
+func (o *Output) Commit(ctx context.Context) error { return CommitAll(ctx, o) }
+
+// CommitAll is Commit for outputs that belong together: all are synced before the first appears, then they appear in order. If one cannot, those
+// before it are removed again, but for what replaced a file.
+func CommitAll(ctx context.Context, outputs ...*Output) error {
+	for _, o := range outputs {
+		if err := o.settle(); err != nil {
+			return err
+		}
+	}
+	if err := context.Cause(ctx); err != nil {
+		return err
+	}
+	var created []string
+	for i, o := range outputs {
+		_, absent := os.Lstat(o.path)
+		err := o.appear()
+		appeared := o.data == nil
+		if appeared && absent != nil {
+			created = append(created, o.path)
+		}
+		if err != nil {
+			if all := appeared && i == len(outputs)-1; !all {
+				for _, path := range created {
+					os.Remove(path)
+				}
+			}
+			return err
+		}
+	}
+	return nil
+}
+
+// settle makes the data safe.
+func (o *Output) settle() error {
 	if err := o.calls.Sync(o.data); err != nil {
 		return o.failed("syncing", err)
 	}
 	if err := o.calls.Close(o.data); err != nil {
 		return o.failed("closing", err)
 	}
-	if err := checkReplaceable(o.path, o.force); err != nil {
-		return err
-	}
-	if err := context.Cause(ctx); err != nil {
-		return err
-	}
+	return checkReplaceable(o.path, o.force)
+}
+
+// appear renames.
+func (o *Output) appear() error {
 	if err := o.calls.Rename(o.temporary, o.path); err != nil {
 		return o.failed("renaming", err)
 	}
