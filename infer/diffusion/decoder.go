@@ -41,6 +41,8 @@ type Result struct {
 	FinishReason string  `json:"finish_reason"` // stop, length; "" before the end
 	Seed         uint64  `json:"seed"`          // of the sampler, for a repetition
 	Stats        Stats   `json:"stats"`
+
+	Logprobs []TokenLogprob `json:"logprobs,omitempty"` // of IDs, with Options.Logprobs
 }
 
 // decoding is a way of choosing passes: a dialect, or plain autoregression.
@@ -73,9 +75,11 @@ type Decoder struct {
 	guesses []Take // what they predict
 	step    int    // denoise steps that the block has had
 
-	sampler *sampler
-	reading reading
-	stats   Stats
+	sampler  *sampler
+	adjust   *adjustments   // nil: none
+	logprobs []TokenLogprob // by position behind the prompt, with Options.Logprobs
+	reading  reading
+	stats    Stats
 }
 
 // NewDecoder checks a request against the model and allocates its cache. Errors: every unusable option at once (BAD_OPTION), MODE_MISMATCH,
@@ -93,6 +97,7 @@ func NewDecoder(m Model, prompt []int32, o Options) (*Decoder, error) {
 		s.Warn(setting + " has no effect in " + manner(c))
 	}
 	d := &Decoder{settings: *s, vocab: c.Vocab, n0: len(prompt), settled: len(prompt), limit: s.Context, sampler: newSampler(s, c.Vocab)}
+	d.adjust = newAdjustments(&d.Options)
 	if s.MaxTokens > 0 {
 		d.limit = d.n0 + min(s.MaxTokens, s.Context-d.n0)
 	}
@@ -161,15 +166,27 @@ func (d *Decoder) Accept() error {
 		d.step++
 		step = d.step
 	}
+	if d.adjust != nil {
+		d.adjust.count(d.ids[:d.settled])
+	}
 	d.guesses = d.guesses[:0]
 	for i, position := range d.wanted {
-		id, confidence, ok := d.sampler.choose(d.seg.Out[i*d.vocab:][:d.vocab], position, step)
+		logits := d.seg.Out[i*d.vocab:][:d.vocab]
+		if d.adjust != nil {
+			d.adjust.apply(logits)
+		}
+		id, confidence, ok := d.sampler.choose(logits, position, step)
 		if !ok {
 			d.err = fault.New("NUMERIC_ERROR", "the logits for position %d hold NaN or infinity, or nothing but -infinity; "+
 				"the model file is damaged or its weights overflow", position)
 			return d.err
 		}
-		d.guesses = append(d.guesses, Take{position, id, confidence})
+		guess := Take{Position: position, ID: id, Confidence: confidence}
+		if d.TopLogprobs > 0 {
+			top := d.sampler.top(logits, d.TopLogprobs, id, confidence)
+			guess.top = &top
+		}
+		d.guesses = append(d.guesses, guess)
 	}
 	d.how.accept(d.guesses)
 	return nil
@@ -181,7 +198,10 @@ func (d *Decoder) Took(t time.Duration) { d.stats.Seconds[d.kind] += t.Seconds()
 // Result returns the answer as far as it is settled.
 func (d *Decoder) Result() *Result {
 	d.stats.NewTokens = d.settled - d.n0
-	return &Result{IDs: slices.Clone(d.ids[d.n0:d.settled]), Text: d.reading.shown.String(), FinishReason: d.finish, Seed: d.sampler.seed, Stats: d.stats}
+	return &Result{
+		IDs: slices.Clone(d.ids[d.n0:d.settled]), Text: d.reading.shown.String(), FinishReason: d.finish, Seed: d.sampler.seed, Stats: d.stats,
+		Logprobs: d.LastLogprobs(d.settled - d.n0),
+	}
 }
 
 // pass prepares a pass over positions [lo, hi), which see none from hi on.
@@ -241,10 +261,35 @@ func confident(guesses []Take, theta float32) []Take {
 	return taken
 }
 
+// LastLogprobs returns those of the last n settled tokens, with Options.Logprobs; nil without.
+func (d *Decoder) LastLogprobs(n int) []TokenLogprob {
+	if !d.Logprobs {
+		return nil
+	}
+	end := d.settled - d.n0
+	return slices.Clone(d.logprobs[end-n : end])
+}
+
+// note keeps a token's probability.
+func (d *Decoder) note(t Take) {
+	if !d.Logprobs {
+		return
+	}
+	at := t.Position - d.n0
+	for len(d.logprobs) <= at {
+		d.logprobs = append(d.logprobs, TokenLogprob{})
+	}
+	d.logprobs[at].Logprob = Logprob{t.ID, logprob(t.Confidence)}
+	if t.top != nil {
+		d.logprobs[at].Top = *t.top
+	}
+}
+
 // fill puts tokens into masked positions of the block, tells of it, and settles what has no mask before it any more.
 func (d *Decoder) fill(event string, block, sub int, taken []Take) {
 	for _, t := range taken {
 		d.ids[t.Position], d.masked[t.Position] = t.ID, false
+		d.note(t)
 	}
 	d.tell(Event{Event: event, Block: block, Sub: sub, Pass: d.step, Take: taken})
 	d.settle()
@@ -253,6 +298,7 @@ func (d *Decoder) fill(event string, block, sub int, taken []Take) {
 // append adds a token that was chosen without a threshold.
 func (d *Decoder) append(one []Take) {
 	d.ids, d.masked = append(d.ids, one[0].ID), append(d.masked, false)
+	d.note(one[0])
 	d.tell(Event{Event: eventNext, Block: one[0].Position, Sub: NoSub, Take: one})
 	d.settle()
 }

@@ -12,6 +12,8 @@ type Take struct {
 	Position   int // absolute: the prompt's first token is 0
 	ID         int32
 	Confidence float32 // the probability of ID at the position, 0..1
+
+	top *[]Logprob // with Options.TopLogprobs
 }
 
 // Event is one pass, next token or fill. As JSON it has the fields of one line of a trace:

@@ -32,6 +32,14 @@ type Options struct {
 	Seed        *uint64  // nil: one is drawn, and reported
 	Choice      int      // which of several answers to one request this is
 
+	RepetitionPenalty float32           // divides what speaks for a token that was there; 0 or 1: does not
+	PresencePenalty   float32           // taken from the logit of a token that was there
+	FrequencyPenalty  float32           // taken as often as it was there
+	LogitBias         map[int32]float32 // added to the logits of these tokens, -100 to 100
+
+	Logprobs    bool // Result.Logprobs is wanted
+	TopLogprobs int  // with so many alternatives each
+
 	Stop        []int32    // ids that end the answer
 	StopStrings []string   // texts that end the answer and are not shown; they need Text
 	Text        TextStream // turns ids into text for StopStrings, OnText and Result.Text; nil: no text
@@ -221,5 +229,8 @@ func (s *settings) check(c *infer.Config) (all []error) {
 	if len(s.StopStrings) > 0 && s.Text == nil {
 		bad("stop", "strings need a text stream that turns ids into text")
 	}
-	return all
+	if err := s.checkLogprobs(); err != nil {
+		all = append(all, err)
+	}
+	return append(all, s.checkAdjustments(c.Vocab)...)
 }

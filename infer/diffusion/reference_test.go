@@ -80,7 +80,7 @@ func (r *referee) theta(it int) float32 {
 func (r *referee) take(open []int, conf []float32, tok []int32, theta float32, base int) (taken []Take) {
 	for _, i := range open {
 		if r.Mode == names.ModeGreedy || conf[i] > theta {
-			taken = append(taken, Take{base + i, tok[i], conf[i]})
+			taken = append(taken, Take{Position: base + i, ID: tok[i], Confidence: conf[i]})
 		}
 	}
 	if taken == nil {
@@ -90,7 +90,7 @@ func (r *referee) take(open []int, conf []float32, tok []int32, theta float32, b
 				most = i
 			}
 		}
-		taken = []Take{{base + most, tok[most], conf[most]}}
+		taken = []Take{{Position: base + most, ID: tok[most], Confidence: conf[most]}}
 	}
 	return taken
 }
@@ -100,7 +100,7 @@ func (r *referee) fastDLLM() []int32 {
 	first := func() {
 		row := r.rows(ids, bs, len(ids)-1, len(ids))
 		id, p := best(row)
-		r.events = append(r.events, Event{Event: "next", Block: len(ids), Sub: NoSub, Take: []Take{{len(ids), id, p}}})
+		r.events = append(r.events, Event{Event: "next", Block: len(ids), Sub: NoSub, Take: []Take{{Position: len(ids), ID: id, Confidence: p}}})
 		ids = append(ids, id)
 	}
 	if n0%bs == 0 {
@@ -200,7 +200,7 @@ func (r *referee) wrinkleFree() []int32 {
 			}
 			for _, i := range open {
 				if conf[i] > top[i].Confidence {
-					top[i] = Take{start + i, tok[i], conf[i]}
+					top[i] = Take{Position: start + i, ID: tok[i], Confidence: conf[i]}
 				}
 			}
 			taken := r.take(open, conf, tok, r.theta(it), start)
