@@ -2,7 +2,7 @@
 GO ?= go
 export CGO_ENABLED = 0
 
-.PHONY: build install test check race purego arm64 bench generate fuzz eval clean
+.PHONY: build install test check race purego arm64 bench generate pictures peers fuzz eval clean
 
 build: ## build ./bin/wf, one static binary
 	$(GO) build -trimpath -ldflags "-s -w" -o bin/wf ./cmd/wf
@@ -30,6 +30,14 @@ bench: ## benchmarks of every room that has some
 
 generate: ## everything that is made from something else: the embedded model, the command pages, the error list
 	$(GO) generate ./...
+
+pictures: build ## measure what docs/performance.md shows, and draw it (minutes; quiet machine)
+	bin/wf bench --synthetic bitnet-2b --peak -o csv >docs/performance/roofline.csv
+	bin/wf bench -p 0 -n 0 --eval testdata/tinydlm/eval.jsonl --sweep threshold=0.5:0.95 -o csv >docs/performance/sweep.csv
+	$(GO) test ./cmd/wf -run TestPictures -update
+
+peers: ## wf and llama.cpp in turn on the same weights (needs Node and npm, which fetches llama.cpp; minutes)
+	node docs/performance/peers.mjs $(WORK)
 
 FUZZTIME ?= 20s
 fuzz: ## every fuzz target for FUZZTIME

@@ -35,7 +35,8 @@ standard deviation. @ dN stands behind a test with N positions in the cache befo
 
 A model that is not synthetic answers questions as well: those of --eval, whose lines have question and answer, or a few of its own. That row has
 tokens/s without prefill, tokens a denoise step, steps a block, the median time to the first block's last token, percentiles (nearest rank) of the
-time a block takes with its commit, and with --eval the share of exact answers. --sweep does it for every threshold.
+time a block takes with its commit, and with --eval the share of exact answers. Each question is asked in every round, and the median of its times
+counts. --sweep does it for every threshold.
 
 --peak measures the machine after each sample, with the kernels' own instructions, and adds two columns: the share of a sample's time that its
 matrix products would take at the multiply-add peak, and the share that reading each weight once a pass would take at the read bandwidth. Both are

@@ -117,13 +117,13 @@ type answerRow struct {
 	Exact         *float64 `json:"exact"` // share, 0..1; nil without right answers
 
 	steps, right int
-	decoding     float64   // seconds
-	blocks       []float64 // ms
-	firstBlocks  []float64 // ms
+	decoding     [][]float64 // seconds by question and round
+	blocks       []float64   // ms
+	firstBlocks  []float64   // ms
 }
 
-// addAnswers asks every question in every way in turn, so that a noisy machine disturbs all ways alike. Questions without answers are asked as often
-// as a test is repeated.
+// addAnswers asks every question in every way in turn, so that a noisy machine disturbs all ways alike, and all of that as often as a test is
+// repeated. An answer's time is the median of its rounds.
 func (r *benchReport) addAnswers(ctx context.Context, b *bench, s *session, questions []exam, env *environment) error {
 	ways := []*float32{b.threshold.value}
 	if len(b.sweep.thresholds) > 0 {
@@ -133,14 +133,14 @@ func (r *benchReport) addAnswers(ctx context.Context, b *bench, s *session, ques
 		}
 	}
 	rows := make([]answerRow, len(ways))
-	rounds := 1
-	if b.eval == "" {
-		rounds = b.repetitions
+	for w := range rows {
+		rows[w].subject, rows[w].Threshold, rows[w].decoding = b.subject(s), ways[w], make([][]float64, len(questions))
+		rows[w].Test = "answers"
 	}
-	for round := range rounds {
+	for round := range b.repetitions {
 		for i, q := range questions {
 			if i%50 == 0 {
-				env.note(fmt.Sprintf("%s, %d threads: question %d of %d", s.name, b.threadsUsed(), round*len(questions)+i+1, rounds*len(questions)))
+				env.note(fmt.Sprintf("%s, %d threads: round %d of %d, question %d of %d", s.name, b.threadsUsed(), round+1, b.repetitions, i+1, len(questions)))
 			}
 			prompt, err := s.prompt(q.Question)
 			if err != nil {
@@ -151,18 +151,15 @@ func (r *benchReport) addAnswers(ctx context.Context, b *bench, s *session, ques
 					Mode: b.mode, Threshold: ways[w], BlockSize: b.block, SubBlockSize: b.subBlock, SubBlockCache: b.subBlockCache,
 					MaxTokens: b.maxTokens, Stop: s.tokenizer.Stop(), Text: s.tokenizer.NewStream(),
 				}
-				if err := rows[w].ask(ctx, s.model, prompt, q.Answer, o); err != nil {
+				if err := rows[w].ask(ctx, s.model, prompt, i, q.Answer, o); err != nil {
 					return err
 				}
 			}
 		}
 	}
 	for w := range rows {
-		a := &rows[w]
-		a.subject, a.Threshold = b.subject(s), ways[w]
-		a.Test = "answers"
-		a.finish(b.eval != "")
-		r.Answers = append(r.Answers, *a)
+		rows[w].finish(b.eval != "")
+		r.Answers = append(r.Answers, rows[w])
 	}
 	return nil
 }
@@ -176,7 +173,7 @@ func (s *session) prompt(question string) ([]int32, error) {
 }
 
 // ask times one answer pass by pass. A block's time is that of its denoise steps and its commit.
-func (a *answerRow) ask(ctx context.Context, m *infer.Model, prompt []int32, answer string, o diffusion.Options) error {
+func (a *answerRow) ask(ctx context.Context, m *infer.Model, prompt []int32, question int, answer string, o diffusion.Options) error {
 	block, open := 0, -1 // of the last denoise step; the one whose time is being added up
 	o.OnEvent = func(e diffusion.Event) {
 		if e.Pass > 0 {
@@ -187,7 +184,7 @@ func (a *answerRow) ask(ctx context.Context, m *infer.Model, prompt []int32, ans
 	if err != nil {
 		return err
 	}
-	began, blocks, first := time.Now(), 0, 0.0
+	began, blocks, first, decoding := time.Now(), 0, 0.0, 0.0
 	for seg := d.Next(); seg != nil; seg = d.Next() {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -203,7 +200,7 @@ func (a *answerRow) ask(ctx context.Context, m *infer.Model, prompt []int32, ans
 		if d.Kind() == diffusion.Prefill {
 			continue
 		}
-		a.decoding += took
+		decoding += took
 		if d.Kind() == diffusion.DenoiseBlock || d.Kind() == diffusion.DenoiseSubBlock {
 			if block != open {
 				a.blocks, open, blocks = append(a.blocks, 0), block, blocks+1
@@ -216,23 +213,31 @@ func (a *answerRow) ask(ctx context.Context, m *infer.Model, prompt []int32, ans
 			a.blocks[len(a.blocks)-1] += 1000 * took
 		}
 	}
+	if blocks > 0 {
+		a.firstBlocks = append(a.firstBlocks, first)
+	}
+	if a.decoding[question] = append(a.decoding[question], decoding); len(a.decoding[question]) > 1 {
+		return nil // the same answer as in the first round
+	}
 	r := d.Result()
+	a.Answers++
 	a.Tokens += r.Stats.NewTokens
 	a.steps += r.Stats.DenoiseSteps()
 	if r.Text == answer {
 		a.right++
 	}
-	if a.Answers++; blocks > 0 {
-		a.firstBlocks = append(a.firstBlocks, first)
-	}
 	return nil
 }
 
 func (a *answerRow) finish(hasAnswers bool) {
-	a.TokensPerS = float64(a.Tokens) / a.decoding
+	seconds := 0.0
+	for _, rounds := range a.decoding {
+		seconds += median(rounds)
+	}
+	a.TokensPerS = float64(a.Tokens) / seconds
 	if a.steps > 0 {
 		a.TokensPerStep = float64(a.Tokens) / float64(a.steps)
-		a.StepsPerBlock = float64(a.steps) / float64(len(a.blocks))
+		a.StepsPerBlock = float64(a.steps*len(a.decoding[0])) / float64(len(a.blocks))
 		a.FirstBlockMS = median(a.firstBlocks)
 	}
 	a.BlockP50, a.BlockP95, a.BlockP99 = percentile(a.blocks, 0.50), percentile(a.blocks, 0.95), percentile(a.blocks, 0.99)
