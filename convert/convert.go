@@ -12,6 +12,7 @@ import (
 	"github.com/wrinklefree/wf/gguf"
 	"github.com/wrinklefree/wf/gguf/disk"
 	"github.com/wrinklefree/wf/gguf/fault"
+	"github.com/wrinklefree/wf/quant"
 )
 
 // Run converts a checkpoint, or with DryRun says what it would do. The output appears complete or not at all; the checkpoint is only read.
@@ -30,7 +31,7 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	if o.Out == "" && !isAuto(o.Type) {
 		j.o.Out = outName(j.o.Name, parseType(o.Type))
 	}
-	if err := preflight(&j.o, output); err != nil {
+	if err := preflight(&j.o, output); err != nil { // before a weight is read
 		return nil, fmt.Errorf("convert: %w", err)
 	}
 	if err := j.decide(ctx); err != nil {
@@ -51,7 +52,7 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	}
 	tell()
 	if !o.DryRun {
-		if err := j.file.Write(ctx, r.Out, output, o.Progress); err != nil {
+		if err := j.file.Write(ctx, j.o.Out, output, o.Progress); err != nil {
 			return nil, fmt.Errorf("convert: %w", err)
 		}
 		r.Written = true
@@ -64,19 +65,17 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	return r, nil
 }
 
-// preflight refuses an output that cannot be written before any weight is read. The name may not be known yet, with outtype auto.
+// preflight refuses an output that cannot be written before any weight is read. The names may not be known yet, with outtype auto or of a split
+// model; of that, the last of more files than there can be stands for all.
 func preflight(o *Options, output disk.CreateOptions) error {
-	switch {
-	case o.Out == "":
+	if o.Out == "" {
 		return nil
-	case o.DryRun:
-		return disk.CheckOutput(o.Out, output)
 	}
-	out, err := disk.Create(o.Out, output)
-	if err == nil {
-		out.Abort()
+	path := o.Out
+	if o.SplitMaxSize > 0 {
+		path = gguf.SplitName(path, 99998, 99999)
 	}
-	return err
+	return quant.CheckOutputs([]quant.FilePart{{Path: path}}, output, o.DryRun)
 }
 
 // outName is the default of Options.Out.

@@ -70,7 +70,7 @@ func (j *job) decide(ctx context.Context) error {
 	}
 	j.plan.Notices = append(append([]string{}, j.ckpt.Notices...), j.plan.Notices...)
 	j.file = j.plan.file(ctx, j.ckpt, &j.o, &j.lost)
-	j.file.Sources = j.sources
+	j.file.Sources, j.file.Split = j.sources, j.o.SplitMaxSize
 	j.file.Scan = func(i int, w io.Writer) error {
 		if i >= len(j.ckpt.Sources) {
 			return j.side.scan(i-len(j.ckpt.Sources), w)
@@ -94,6 +94,13 @@ func (j *job) report() (*Report, error) {
 	}
 	r := j.plan.report(infos, size, j.sources)
 	r.Out, r.Keys = j.o.Out, md
+	if r.Files, err = j.file.Parts(j.o.Out); err != nil {
+		return nil, fmt.Errorf("convert: %w", err)
+	}
+	r.Out, r.Size = r.Files[0].Path, 0
+	for _, p := range r.Files {
+		r.Size += p.Size
+	}
 	return r, nil
 }
 

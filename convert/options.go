@@ -46,9 +46,10 @@ type Options struct {
 	TensorTypes    []string // REGEX=TYPE by GGUF name, the first match decides; quant.Rule
 	OverrideKV     []string // metadata to set: KEY=TYPE:VALUE; quant.Override
 
-	Force           bool // replace Out; let MaskToken differ from the checkpoint's
-	DryRun          bool // plan and report, write nothing
-	AllowSuspicious bool // let constant matrices through, and record them
+	SplitMaxSize    uint64 // see quant.File.Split
+	Force           bool   // replace Out; let MaskToken differ from the checkpoint's
+	DryRun          bool   // plan and report, write nothing
+	AllowSuspicious bool   // let constant matrices through, and record them
 
 	Ternarize         bool     // the float projections are master weights of a ternary model, whatever the config says
 	KeepMasterWeights bool     // write master weights as they are; the file is marked and refuses ternary types

@@ -7,20 +7,21 @@ import (
 
 // Report says what a conversion did, or with DryRun would do.
 type Report struct {
-	Out          string         `json:"out"`
-	Written      bool           `json:"written"` // false after a dry run
-	Size         uint64         `json:"size"`    // bytes of the whole file
-	quant.Extent                // of the tensors
-	Type         string         `json:"type"` // of the matrices
-	Architecture Architecture   `json:"architecture"`
-	Source       string         `json:"source"`               // wf.quant.source: online, offline-mul, offline-div, ternary, dense
-	ScaleRule    string         `json:"scale_rule,omitempty"` // wf.quant.scale_rule: absmean, kept, none
-	Diffusion    *Diffusion     `json:"diffusion,omitempty"`  // nil for an autoregressive model
-	Tensors      []TensorReport `json:"tensors"`
-	Dropped      []string       `json:"dropped,omitempty"` // source tensors that were consumed or are implied, such as a tied head
-	Sources      []string       `json:"sources"`           // files read
-	Notices      []string       `json:"notices,omitempty"`
-	Seconds      float64        `json:"seconds"`
+	Out          string           `json:"out"`     // the first file, which stands for all
+	Files        []quant.FilePart `json:"files"`   // more than one with SplitMaxSize
+	Written      bool             `json:"written"` // false after a dry run
+	Size         uint64           `json:"size"`    // bytes of the whole file
+	quant.Extent                  // of the tensors
+	Type         string           `json:"type"` // of the matrices
+	Architecture Architecture     `json:"architecture"`
+	Source       string           `json:"source"`               // wf.quant.source: online, offline-mul, offline-div, ternary, dense
+	ScaleRule    string           `json:"scale_rule,omitempty"` // wf.quant.scale_rule: absmean, kept, none
+	Diffusion    *Diffusion       `json:"diffusion,omitempty"`  // nil for an autoregressive model
+	Tensors      []TensorReport   `json:"tensors"`
+	Dropped      []string         `json:"dropped,omitempty"` // source tensors that were consumed or are implied, such as a tied head
+	Sources      []string         `json:"sources"`           // files read
+	Notices      []string         `json:"notices,omitempty"`
+	Seconds      float64          `json:"seconds"`
 
 	Keys *gguf.Metadata `json:"-"` // all that the file has or would have, the receipt's sums still zero
 }

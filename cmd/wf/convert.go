@@ -53,6 +53,7 @@ conversion stops and writes nothing.`,
 	f.StringVar(&o.OutputTensor, "output-tensor-type", "", "`type` of an untied output matrix (what --outtype implies)")
 	f.StringArrayVar(&o.TensorTypes, "tensor-type", nil, "`REGEX=TYPE`: type of the matrices whose GGUF names match; repeatable, the first match decides")
 	f.StringArrayVar(&o.OverrideKV, "override-kv", nil, "`KEY=TYPE:VALUE`: set a metadata entry (int, float, bool, str, or u8 to i64, f32, f64); repeatable")
+	f.Var((*byteSize)(&o.SplitMaxSize), "split-max-size", "split the output into files of no more, such as 2G or 500M: NAME-00001-of-00003.gguf")
 	f.StringVar(&o.Name, "name", "", "general.name (the checkpoint folder's name)")
 	f.StringVar(&o.ConfigDir, "config-dir", "", "`folder` of config.json and the tokenizer, if not beside the weights")
 	f.BoolVar(&o.DryRun, "dry-run", false, "print the plan (tensor, from, to, bytes, total), write nothing")

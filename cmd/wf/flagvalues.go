@@ -138,6 +138,33 @@ func (t *tensorType) String() string {
 
 func (t *tensorType) Type() string { return "type" }
 
+// byteSize is --split-max-size: a number of bytes with K, M or G behind it for thousands, as llama.cpp counts them.
+type byteSize uint64
+
+func (b *byteSize) Set(text string) error {
+	unit := uint64(1)
+	if n := len(text); n > 0 {
+		if u, ok := map[byte]uint64{'K': 1e3, 'M': 1e6, 'G': 1e9}[text[n-1]&^0x20]; ok {
+			unit, text = u, text[:n-1]
+		}
+	}
+	n, err := strconv.ParseUint(text, 10, 64)
+	if err != nil || n == 0 || n > 1<<62/unit {
+		return fmt.Errorf("wanted a size such as 2G or 500M")
+	}
+	*b = byteSize(n * unit)
+	return nil
+}
+
+func (b *byteSize) String() string {
+	if *b == 0 {
+		return ""
+	}
+	return strconv.FormatUint(uint64(*b), 10)
+}
+
+func (b *byteSize) Type() string { return "size" }
+
 // idList is --token-ids: ids separated by commas or spaces.
 type idList []int32
 

@@ -74,6 +74,7 @@ whose pattern (Go's regular expressions) is found in the tensor's name; then TYP
 	f.Var(&output, "output-tensor-type", "type of an untied output matrix (as the embedding)")
 	f.StringArrayVar(&tensorTypes, "tensor-type", nil, "`REGEX=TYPE`: type of the matrices whose names match; repeatable, the first match decides")
 	f.StringArrayVar(&o.OverrideKV, "override-kv", nil, "`KEY=TYPE:VALUE`: set a metadata entry (int, float, bool, str, or u8 to i64, f32, f64); repeatable")
+	f.Var((*byteSize)(&o.SplitMaxSize), "split-max-size", "split the output into files of no more, such as 2G or 500M: NAME-00001-of-00003.gguf")
 	f.BoolVar(&printRules, "print-rules", false, "print which tensors get which type, first match first, and stop")
 	f.BoolVar(&o.AllowRequantize, "allow-requantize", false, "accept an input that is quantised already")
 	f.BoolVar(&o.Force, "force", false, "replace an existing output")
