@@ -20,18 +20,11 @@ type Share struct {
 // Weights is how many weights were counted.
 func (s *Share) Weights() uint64 { return s.Minus + s.Zero + s.Plus }
 
-// Add counts another tensor's weights as well. The scale stays.
-func (s *Share) Add(o *Share) {
-	s.Minus, s.Zero, s.Plus = s.Minus+o.Minus, s.Zero+o.Zero, s.Plus+o.Plus
-}
-
-// Percent says in words how the weights are shared out.
+// Percent is how the weights are shared out among -1, 0 and +1, such as "31.2/37.6/31.2".
 func (s *Share) Percent() string {
 	percent := func(n uint64) float64 { return 100 * float64(n) / float64(max(s.Weights(), 1)) }
-	return fmt.Sprintf("-1 %.1f %%  0 %.1f %%  +1 %.1f %%", percent(s.Minus), percent(s.Zero), percent(s.Plus))
+	return fmt.Sprintf("%.1f/%.1f/%.1f", percent(s.Minus), percent(s.Zero), percent(s.Plus))
 }
-
-func (s *Share) String() string { return fmt.Sprintf("scale %.6g  %s", s.Scale, s.Percent()) }
 
 // addCodes counts 2-bit codes, four to a byte in whatever order, and returns how many of them are 3.
 func (s *Share) addCodes(b []byte) (bad uint64) {

@@ -32,6 +32,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"damage": cmdDamage,
+			"screen": cmdScreen,
 			"status": cmdStatus,
 		},
 		UpdateScripts: os.Getenv("WF_UPDATE_SCRIPTS") != "",

@@ -81,18 +81,10 @@ func (env *environment) verify(ctx context.Context, path string, o verifyOptions
 	defer f.Close()
 	v.file = f
 	progress, finish := env.bar("verify")
-	v.data, err = quant.Verify(ctx, f, quant.VerifyOptions{I2SLayout: o.layout, Progress: progress})
+	warn := func(text string) { env.warn(path + ": " + text) }
+	data, outline, found := checkFile(ctx, f, quant.VerifyOptions{I2SLayout: o.layout, Progress: progress}, warn)
 	finish()
-	if err != nil {
-		return v, err
-	}
-	for _, w := range v.data.Warnings {
-		env.warn(fmt.Sprintf("%s: %v [%s]", path, w, fault.Code(w)))
-	}
-	found := v.data.Err()
-	outline, err := checkModel(f, o.layout, env.warn)
-	v.outline = outline
-	found = errors.Join(found, err)
+	v.data, v.outline = data, outline
 	if o.source == "" || !comparable(found) {
 		return v, errors.Join(found, f.Changed())
 	}
@@ -103,24 +95,33 @@ func (env *environment) verify(ctx context.Context, path string, o verifyOptions
 	return v, errors.Join(found, f.Changed())
 }
 
+// checkFile makes every check of a file by itself. data is nil if the file could not be read, outline if it is no model that wf runs.
+func checkFile(ctx context.Context, f *gguf.File, o quant.VerifyOptions, warn func(string)) (data *quant.Verified, outline *infer.Outline, err error) {
+	data, err = quant.Verify(ctx, f, o)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, w := range data.Warnings {
+		warn(fmt.Sprintf("%v [%s]", w, fault.Code(w)))
+	}
+	outline, err = infer.Check(f, infer.Options{I2SLayout: o.I2SLayout, Warn: warn}, usualContext)
+	if err == nil {
+		_, err = tokenizer.New(f.Metadata, outline.Config.Vocab, warn)
+	}
+	return data, outline, errors.Join(data.Err(), err)
+}
+
+// usualContext is the cache that a command makes unless it is told otherwise, if the model goes that far.
+const usualContext = 4096
+
 // comparable reports whether a file with these problems can still be held against its source, which then shows the weight that is wrong.
 func comparable(err error) bool {
-	for _, problem := range problems(err) {
-		if c := fault.Code(problem); c != "" && !strings.HasPrefix(c, "TENSOR_") {
+	for _, p := range problems(err) {
+		if p != nil && !strings.HasPrefix(fault.Code(p), "TENSOR_") {
 			return false
 		}
 	}
 	return true
-}
-
-// checkModel makes the checks of loading that need no weights.
-func checkModel(f *gguf.File, layout string, warn func(string)) (*infer.Outline, error) {
-	outline, err := infer.Check(f, infer.Options{I2SLayout: layout, Warn: warn}, 0)
-	if err != nil {
-		return nil, err
-	}
-	_, err = tokenizer.New(f.Metadata, outline.Config.Vocab, warn)
-	return outline, err
 }
 
 // compare makes the file once more from its source.
@@ -174,22 +175,25 @@ type problem struct {
 	Text string `json:"text"`
 }
 
-func (v *verification) report(err error) verifyReport {
-	r := verifyReport{File: v.path, OK: err == nil, Seconds: v.seconds}
-	list := func(errs []error) (all []problem) {
-		for _, e := range errs {
+func problemList(errs []error) (all []problem) {
+	for _, e := range errs {
+		if e != nil {
 			all = append(all, problem{fault.Code(e), e.Error()})
 		}
-		return all
 	}
+	return all
+}
+
+func (v *verification) report(err error) verifyReport {
+	r := verifyReport{File: v.path, OK: err == nil, Seconds: v.seconds}
 	if v.file != nil {
 		r.Size, r.Tensors = v.file.Size, len(v.file.Tensors)
 	}
 	if v.data != nil {
-		r.Warnings = list(v.data.Warnings)
+		r.Warnings = problemList(v.data.Warnings)
 	}
 	if err != nil {
-		r.Problems = list(problems(err))
+		r.Problems = problemList(problems(err))
 		return r
 	}
 	r.Proven = v.proven()
