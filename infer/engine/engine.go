@@ -37,7 +37,7 @@ var _ Model = (*infer.Model)(nil)
 
 // Engine runs the requests of one model. Its methods may be called concurrently. Nothing else may use the model before Close has returned.
 type Engine struct {
-	Options
+	Options  // with the defaults filled in; not to be changed
 	model    Model
 	pages    int           // that running answers may have together
 	wake     chan struct{} // tells the loop of work

@@ -15,6 +15,9 @@ func requests(dialect string, n int) []Request {
 	for i := range n {
 		ids := append(prompt(int32(3+i/4), 33+10*(i/4), uint64(i/4)), prompt(int32(3+i), 1+7*i%40, uint64(100+i))...)
 		r := Request{Prompt: ids, Steps: true, Text: spell, Options: diffusion.Options{MaxTokens: 4 + i%3*5, Seed: ptr(uint64(i))}}
+		if testing.Short() {
+			r.Options.MaxTokens = 2 + i%3
+		}
 		if i%2 == 1 {
 			r.Options.Temperature = 1
 		}
