@@ -39,8 +39,12 @@ const (
 
 // AttendScratch is the length of Attend's scratch for up to so many positions.
 func AttendScratch(positions, dim int) int {
-	return attendQueries*positions + (2*attendQueries+attendBlock)*dim
+	return attendQueries*scoresStride(positions) + (2*attendQueries+attendBlock)*dim
 }
+
+// scoresStride is from one query's scores to the next's: an odd number of cache lines, so that a block's columns do not fall on each other in
+// the cache.
+func scoresStride(positions int) int { return (positions+15)/16*16 | 16 }
 
 // Attend computes o = softmax(q·k/sqrt(Dim)) v for rows of query heads; row r sees the positions [0, ends[r]). scratch has at least
 // AttendScratch(largest end, Dim) elements. For each query:
@@ -66,9 +70,9 @@ type attention struct {
 	ends []int // by row
 
 	q, o   []float32 // [queries, Dim]
-	scores []float32 // [queries, most]
+	scores []float32 // [queries, stride]
+	stride int
 	block  []float32 // [attendBlock, Dim], where halves become float32
-	most   int       // the largest end
 }
 
 // row is the row of query i and end what it sees.
@@ -80,10 +84,9 @@ func (a *attention) at(i int) int { return a.row(i)*a.Stride + (a.lo+i)%a.N*a.Di
 
 // run does n queries. All pass together over the positions that all of them see, and then each over its own rest.
 func (a *attention) run(o, q []float32, n int, scratch []float32) {
-	common, d := a.end(0), a.Dim
-	a.most = common
+	common, most, d := a.end(0), a.end(0), a.Dim
 	for i := range n {
-		common, a.most = min(common, a.end(i)), max(a.most, a.end(i))
+		common, most = min(common, a.end(i)), max(most, a.end(i))
 	}
 	if common <= 0 {
 		panic("kernel: Attend: a row sees nothing")
@@ -93,14 +96,15 @@ func (a *attention) run(o, q []float32, n int, scratch []float32) {
 		scratch = scratch[n:]
 		return s
 	}
-	a.scores, a.q, a.o, a.block = take(n*a.most), take(n*d), take(n*d), take(attendBlock*d)
+	a.stride = scoresStride(most)
+	a.scores, a.q, a.o, a.block = take(n*a.stride), take(n*d), take(n*d), take(attendBlock*d)
 	for i := range n {
 		copy(a.q[i*d:][:d], q[a.at(i):])
 	}
 	a.products(common)
 	scale := float32(1 / math.Sqrt(float64(d)))
 	for i := range n {
-		scores := a.scores[i*a.most:][:a.end(i)]
+		scores := a.scores[i*a.stride:][:a.end(i)]
 		// The largest product is the largest score: rounding keeps order.
 		sum := softmaxTerms(scores, scale, active.top(scores)*scale)
 		active.divide(scores, sum)
@@ -134,14 +138,14 @@ func (a *attention) products(common int) {
 		var page, at int
 		n, page, at = a.piece(j, common)
 		k, stride := a.floats(a.kv.K, a.kv.K16, n, page, at)
-		active.dots(a.scores[j:], a.most, a.q, k, stride, n, a.Dim)
+		active.dots(a.scores[j:], a.stride, a.q, k, stride, n, a.Dim)
 	}
 	for i := range len(a.q) / a.Dim {
 		q := a.q[i*a.Dim:][:a.Dim]
 		for j, n := common, 0; j < a.end(i); j += n {
 			var page, at int
 			n, page, at = a.piece(j, a.end(i))
-			if s := a.scores[i*a.most+j:][:n]; a.kv.K16 != nil {
+			if s := a.scores[i*a.stride+j:][:n]; a.kv.K16 != nil {
 				active.dotF16(s, q, a.kv.K16[page][at:], a.kv.Stride)
 			} else {
 				active.dotF32(s, q, a.kv.K[page][at:], a.kv.Stride)
@@ -156,14 +160,14 @@ func (a *attention) mixtures(common int) {
 		var page, at int
 		n, page, at = a.piece(j, common)
 		v, stride := a.floats(a.kv.V, a.kv.V16, n, page, at)
-		active.mixes(a.o, a.scores[j:], a.most, v, stride, n, a.Dim)
+		active.mixes(a.o, a.scores[j:], a.stride, v, stride, n, a.Dim)
 	}
 	for i := range len(a.o) / a.Dim {
 		o := a.o[i*a.Dim:][:a.Dim]
 		for j, n := common, 0; j < a.end(i); j += n {
 			var page, at int
 			n, page, at = a.piece(j, a.end(i))
-			if p := a.scores[i*a.most+j:][:n]; a.kv.V16 != nil {
+			if p := a.scores[i*a.stride+j:][:n]; a.kv.V16 != nil {
 				active.mixF16(o, p, a.kv.V16[page][at:], a.kv.Stride)
 			} else {
 				active.mixF32(o, p, a.kv.V[page][at:], a.kv.Stride)

@@ -17,6 +17,9 @@ const (
 // mulAddsPerCall keeps one call of a float kernel in the tens of microseconds.
 const mulAddsPerCall = 1 << 18
 
+// denseGrain is whole groups of the rows that each type takes at a time.
+const denseGrain = 48
+
 // Dense is a [rows, cols] matrix as it lies in the file: F32, F16, BF16, Q8_0 or Q6_K.
 type Dense struct {
 	rows, cols int
@@ -106,7 +109,7 @@ func (d *Dense) MatMul(y, x []float32, n int, bias []float32, p *Pool) {
 	case gguf.Q6_K:
 		j.inputsQ6()
 	}
-	p.run(d.rows, 16, j)
+	p.run(d.rows, denseGrain, j)
 	j.d, j.y, j.x, j.bias = nil, nil, nil, nil
 }
 
@@ -180,24 +183,25 @@ func (j *denseJob) oneRow(lo, hi int) {
 	}
 }
 
-// manyRows: a row of weights is decoded once and meets all rows of x.
+// decodedRows is how many rows of weights are decoded at a time.
+const decodedRows = 12
+
+// manyRows: rows of weights are decoded once and meet all rows of x.
 func (j *denseJob) manyRows(w *worker, lo, hi int) {
 	d := j.d
-	w.row, w.out = grow(w.row, d.cols), grow(w.out, j.n)
-	step := max(1, mulAddsPerCall/max(1, d.cols))
-	for ; lo < hi; lo++ {
-		row := w.row
+	for ; lo < hi; lo += decodedRows {
+		rows := min(decodedRows, hi-lo)
+		var weights []float32
 		if d.typ == gguf.F32 {
-			row = d.f32[lo*d.cols:][:d.cols]
+			weights = d.f32[lo*d.cols:][:rows*d.cols]
 		} else {
-			d.Row(row, lo)
+			w.row = grow(w.row, decodedRows*d.cols)
+			weights = w.row[:rows*d.cols]
+			for r := range rows {
+				d.Row(weights[r*d.cols:][:d.cols], lo+r)
+			}
 		}
-		for t := 0; t < j.n; t += step {
-			active.dotF32(w.out[t:min(t+step, j.n)], row, j.x[t*d.cols:], d.cols)
-		}
-		for t, v := range w.out {
-			j.y[t*d.rows+lo] = v
-		}
+		active.dots(j.y[lo:], d.rows, j.x, weights, d.cols, rows, d.cols)
 	}
 }
 

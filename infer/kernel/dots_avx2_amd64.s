@@ -48,41 +48,29 @@
 	VPERM2F128 $0x31, B, A, Y13; \
 	VADDPS Y13, Y12, A
 
-// SUMS does the rest of the tree and stores three sums at DI and three at DI+DX: lanes 0 and 2, 1 and 3, then both.
-#define SUMS \
+// PARTS leaves 4 lanes of each sum at DI: x0's and x1's with the first row of w, then the second and the third. partSums does the rest of the
+// tree for many at once, where it does not hold up the next tile.
+#define PARTS \
 	JOIN(Y0, Y1, Y6, Y7, X6); \
 	JOIN(Y2, Y3, Y8, Y9, X8); \
 	JOIN(Y4, Y5, Y10, Y11, X10); \
-	VUNPCKLPS Y2, Y0, Y12; \
-	VUNPCKHPS Y2, Y0, Y13; \
-	VADDPS Y13, Y12, Y12; \
-	VUNPCKLPS Y4, Y4, Y14; \
-	VUNPCKHPS Y4, Y4, Y15; \
-	VADDPS Y15, Y14, Y14; \
-	VSHUFPS $0x44, Y14, Y12, Y0; \
-	VSHUFPS $0xEE, Y14, Y12, Y1; \
-	VADDPS Y1, Y0, Y0; \
-	VEXTRACTF128 $1, Y0, X1; \
-	VMOVLPS X0, (DI); \
-	VEXTRACTPS $2, X0, 8(DI); \
-	VMOVLPS X1, (DI)(DX*1); \
-	VEXTRACTPS $2, X1, 8(DI)(DX*1)
+	VMOVUPS Y0, 0(DI); \
+	VMOVUPS Y2, 32(DI); \
+	VMOVUPS Y4, 64(DI)
 
-// func dotTiles(y *float32, yStride int, x *float32, xStride int, w *float32, wStride, tiles, n int)
-//	for j := range 3 * tiles { for i := range 2 { y[i*yStride+j] = canonical sum of x[i*xStride:][:n] * w[j*wStride:][:n] } }
-//	DI y, DX yStride in bytes, BX wStride in bytes, CX tiles left
-TEXT ·dotTiles(SB), NOSPLIT, $0-64
-	MOVQ y+0(FP), DI
-	MOVQ yStride+8(FP), DX
-	SHLQ $2, DX
-	MOVQ x+16(FP), SI
-	MOVQ xStride+24(FP), R13
+// func dotTiles(parts *part, x *float32, xStride int, w *float32, wStride, tiles, n int)
+//	parts of the sums of two rows of x and 3*tiles rows of w, one after another
+//	DI parts, BX wStride in bytes, CX tiles left
+TEXT ·dotTiles(SB), NOSPLIT, $0-56
+	MOVQ parts+0(FP), DI
+	MOVQ x+8(FP), SI
+	MOVQ xStride+16(FP), R13
 	LEAQ (SI)(R13*4), R13
-	MOVQ w+32(FP), R8
-	MOVQ wStride+40(FP), BX
+	MOVQ w+24(FP), R8
+	MOVQ wStride+32(FP), BX
 	SHLQ $2, BX
-	MOVQ tiles+48(FP), CX
-	MOVQ n+56(FP), AX
+	MOVQ tiles+40(FP), CX
+	MOVQ n+48(FP), AX
 
 tile:
 	LEAQ (R8)(BX*1), R9
@@ -94,8 +82,8 @@ sixteen:
 	SIXTEEN
 	JLT sixteen
 
-	SUMS
-	ADDQ $12, DI
+	PARTS
+	ADDQ $96, DI
 	LEAQ (R10)(BX*1), R8
 	DECQ CX
 	JNZ tile
@@ -158,24 +146,66 @@ sixteen:
 	VZEROUPPER
 	RET
 
-// func tileSums(y *float32, yStride int, l *lanes, tiles int)
-//	for j := range 3 * tiles { for i := range 2 { y[i*yStride+j] = the tree of the tile's lanes } }
-TEXT ·tileSums(SB), NOSPLIT, $0-32
-	MOVQ y+0(FP), R8
-	MOVQ yStride+8(FP), DX
-	SHLQ $2, DX
-	MOVQ l+16(FP), SI
-	MOVQ tiles+24(FP), CX
+// func laneParts(parts *part, l *lanes, tiles int)
+//	parts of the tiles' lanes
+TEXT ·laneParts(SB), NOSPLIT, $0-24
+	MOVQ parts+0(FP), R8
+	MOVQ l+8(FP), DI
+	MOVQ tiles+16(FP), CX
 
 tile:
-	MOVQ SI, DI
 	LOADLANES
-	MOVQ R8, DI
-	SUMS
-	ADDQ $12, R8
-	ADDQ $384, SI
+	XCHGQ R8, DI
+	PARTS
+	ADDQ $96, DI
+	XCHGQ R8, DI
+	ADDQ $384, DI
 	DECQ CX
 	JNZ tile
+	VZEROUPPER
+	RET
+
+// func partSums(y *float32, yStride int, parts *part, n int)
+//	for j := range n { for i := range 2 { y[i*yStride+j] = the sum of part j's four lanes for row i of x: 0 and 2, 1 and 3, then both } }
+//	n is at least 4; the last four go twice if it is not a multiple
+//	DI y, DX yStride in bytes, SI parts, CX parts left
+TEXT ·partSums(SB), NOSPLIT, $0-32
+	MOVQ y+0(FP), DI
+	MOVQ yStride+8(FP), DX
+	SHLQ $2, DX
+	MOVQ parts+16(FP), SI
+	MOVQ n+24(FP), CX
+
+four:
+	VMOVUPS 0(SI), Y0
+	VMOVUPS 32(SI), Y1
+	VMOVUPS 64(SI), Y2
+	VMOVUPS 96(SI), Y3
+	VUNPCKLPS Y1, Y0, Y4
+	VUNPCKHPS Y1, Y0, Y5
+	VADDPS Y5, Y4, Y4
+	VUNPCKLPS Y3, Y2, Y6
+	VUNPCKHPS Y3, Y2, Y7
+	VADDPS Y7, Y6, Y6
+	VSHUFPS $0x44, Y6, Y4, Y0
+	VSHUFPS $0xEE, Y6, Y4, Y1
+	VADDPS Y1, Y0, Y0
+	VMOVUPS X0, (DI)
+	VEXTRACTF128 $1, Y0, (DI)(DX*1)
+	ADDQ $128, SI
+	ADDQ $16, DI
+	SUBQ $4, CX
+	JZ done
+	CMPQ CX, $4
+	JGE four
+	SUBQ $4, CX // back by 4 minus what is left
+	LEAQ (DI)(CX*4), DI
+	SHLQ $5, CX
+	ADDQ CX, SI
+	MOVQ $4, CX
+	JMP four
+
+done:
 	VZEROUPPER
 	RET
 

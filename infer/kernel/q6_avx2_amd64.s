@@ -111,21 +111,28 @@
 	ADDQ $16, BX; \
 	ANDQ $240, BX
 
-// TREE sums the lanes into X0: Y registers hold two lanes side by side.
+// TREE sums the lanes into X0. Loads are no wider than the stores were, or they would wait for them to reach the cache.
 #define TREE \
-	VMOVUPS 0(SP), Y0; \
-	VADDPS 128(SP), Y0, Y0; \
-	VMOVUPS 32(SP), Y1; \
-	VADDPS 160(SP), Y1, Y1; \
-	VMOVUPS 64(SP), Y2; \
-	VADDPS 192(SP), Y2, Y2; \
-	VMOVUPS 96(SP), Y3; \
-	VADDPS 224(SP), Y3, Y3; \
-	VADDPS Y2, Y0, Y0; \
-	VADDPS Y3, Y1, Y1; \
-	VADDPS Y1, Y0, Y0; \
-	VEXTRACTF128 $1, Y0, X1; \
+	PAIR(0, X0); \
+	PAIR(64, X4); \
+	VADDPS X4, X0, X0; \
+	PAIR(32, X2); \
+	PAIR(96, X6); \
+	VADDPS X6, X2, X2; \
+	VADDPS X2, X0, X0; \
+	PAIR(16, X1); \
+	PAIR(80, X5); \
+	VADDPS X5, X1, X1; \
+	PAIR(48, X3); \
+	PAIR(112, X7); \
+	VADDPS X7, X3, X3; \
+	VADDPS X3, X1, X1; \
 	VADDPS X1, X0, X0
+
+// PAIR adds lanes l and l+8, l being AT/16.
+#define PAIR(AT, X) \
+	VMOVUPS AT(SP), X; \
+	VADDPS (AT+128)(SP), X, X
 
 // Words s0 s0 s0 s0 s2 s2 s2 s2, then s1 and s3, of a dword of four bytes.
 DATA spread<>+0(SB)/8, $0x0080008000800080
