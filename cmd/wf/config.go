@@ -26,17 +26,21 @@ metadata, else it has its default. The keys of WrinkleFree's dlm_server.yaml wor
 			case asJSON:
 				return env.writeJSON(env.effective())
 			}
-			w := tabwriter.NewWriter(env.stdout, 0, 4, 2, ' ', 0)
-			fmt.Fprintln(w, "SETTING\tVALUE\tFROM\tVARIABLE")
-			for _, s := range env.effective() {
-				fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", s.Key, oneLine(s.Value), oneLine(s.From), s.Variable)
-			}
-			return w.Flush()
+			return env.printEffective()
 		},
 	}
 	cmd.Flags().BoolVar(&generate, "generate", false, "print a sample config file with every key")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return cmd
+}
+
+func (env *environment) printEffective() error {
+	w := tabwriter.NewWriter(env.stdout, 0, 4, 2, ' ', 0)
+	fmt.Fprintln(w, "SETTING\tVALUE\tFROM\tVARIABLE")
+	for _, s := range env.effective() {
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", s.Key, oneLine(s.Value), oneLine(s.From), s.Variable)
+	}
+	return w.Flush()
 }
 
 // effectiveSetting is one line of wf config.

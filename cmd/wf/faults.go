@@ -134,6 +134,10 @@ var faultCodes = []struct {
 	{"ZIP_NO_PICKLE", exitRefused, "no data.pkl, or more than one", "this zip is not a PyTorch checkpoint"},
 	{"ZIP_LIMIT", exitRefused, "an archive beyond all bounds", "no known model needs it"},
 
+	{"SGL_BAD_HEADER", exitRefused, "an sgl-kernel file's header is not what the format asks for", "the file is damaged, or of another version"},
+	{"SGL_TRUNCATED", exitRefused, "an sgl-kernel file ends early", "fetch it again"},
+	{"SGL_BAD_TENSOR", exitRefused, "a tensor of an sgl-kernel file contradicts itself", "the file is damaged"},
+
 	// Conversion.
 	{"CONFIG_NOT_FOUND", exitIO, "config.json is missing", "put it beside the weights, or --config-dir"},
 	{"UNCLAIMED_TENSOR", exitRefused, "no rule claims a tensor", "leaving it out would change the model silently; report the checkpoint"},
@@ -152,14 +156,15 @@ var faultCodes = []struct {
 	{"RECEIPT_UNKNOWN", exitUnsupported, "the file records options that this release does not know", "verify it with the release that wrote it"},
 
 	// Tokenizer and chat template.
-	{"TOKENIZER_NOT_FOUND", exitIO, "no tokenizer beside the checkpoint", "put tokenizer.json there, or --config-dir"},
+	{"TOKENIZER_NOT_FOUND", exitIO, "no tokenizer beside the checkpoint", "put tokenizer.json or tokenizer.model there, or --config-dir"},
 	{"TOKENIZER_UNKNOWN_PATTERN", exitUnsupported, "a pre-tokenizer that wf does not know", "--pre-tokenizer names one"},
-	{"TOKENIZER_UNSUPPORTED_MODEL", exitUnsupported, "a kind of tokenizer that this release does not run", "byte-level BPE is what it runs"},
+	{"TOKENIZER_UNSUPPORTED_MODEL", exitUnsupported, "a kind of tokenizer that this release does not run", "it runs byte-level BPE and SentencePiece's BPE"},
 	{"TOKENIZER_BAD_ARRAY", exitRefused, "tokens, types, scores or merges do not fit together", "convert the model again"},
 	{"TOKENIZER_BAD_SPECIAL", exitRefused, "a special token id is outside the vocabulary", "convert the model again"},
 	{"TOKENIZER_BAD_BYTE_TOKEN", exitRefused, "byte tokens are malformed or incomplete", "convert the model again"},
 	{"TOKENIZER_BAD_ID", exitRefused, "a token id is out of range", "the tokenizer does not belong to this model"},
 	{"TOKENIZER_DUPLICATE_ID", exitRefused, "two tokens have one id", "the file is damaged"},
+	{"TOKENIZER_BAD_MODEL", exitRefused, "tokenizer.model is not a SentencePiece model", "fetch it again, or put the model's tokenizer.json beside it"},
 	{"TOKENIZER_BAD_MERGE", exitRefused, "a merge of pieces that do not exist", "the file is damaged"},
 	{"TEMPLATE_INVALID", exitRefused, "the chat template is not valid", "--raw generates without it"},
 	{"TEMPLATE_FORBIDDEN", exitRefused, "the chat template reaches for what templates may not touch", "--raw generates without it"},
@@ -170,6 +175,9 @@ var faultCodes = []struct {
 	// Requests of a running engine. The command line sees none of them; their status says what kind of trouble they are.
 	{"OVERLOADED", exitLimit, "too many requests wait, or one has waited too long", "try again after the time that the answer names"},
 	{"DRAINING", exitBusy, "the server is shutting down", "ask another one"},
+	{"BAD_ADDRESS", exitUsage, "there is no such address on this machine", "give an address in --host and a port in --port"},
+	{"BAD_CERTIFICATE", exitRefused, "certificate and key cannot be used", "give PEM files that belong together"},
+	{"LISTEN_FAILED", exitIO, "the address is in use, or may not be used", "choose another --port, or stop what uses it"},
 	{"STALLED", exitBusy, "a pass through the model takes longer than the watchdog's period", "the machine is overloaded or the process stopped; see its log"},
 	{"CANCELLED", exitBusy, "the request was cancelled by whoever sent it", "nothing is wrong"},
 	{"DEADLINE", exitLimit, "the request took longer than it was given", "ask for fewer tokens, or allow more time"},

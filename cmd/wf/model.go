@@ -75,14 +75,7 @@ func (m *modelFlags) load(env *environment) (*session, error) {
 
 // loadFile does the same with a file that is in reach already; the session owns it from then on.
 func (m *modelFlags) loadFile(env *environment, name string, file *gguf.File) (*session, error) {
-	o := infer.Options{
-		Threads: m.threads, I2SLayout: m.layout, HiddenActivation: m.hidden, MaskToken: m.mask.id, NoMask: m.mask.none, Dialect: m.dialect,
-		BlockSize: m.block, SubBlockSize: m.subBlock, Warn: env.warn,
-	}
-	if m.cacheType.given {
-		o.CacheType = m.cacheType.value
-	}
-	model, err := infer.LoadFile(file, o)
+	model, err := infer.LoadFile(file, m.options(env))
 	if err != nil {
 		return nil, errors.Join(err, file.Close())
 	}
@@ -91,6 +84,18 @@ func (m *modelFlags) loadFile(env *environment, name string, file *gguf.File) (*
 		return nil, errors.Join(err, s.close())
 	}
 	return s, nil
+}
+
+// options returns how the model is loaded.
+func (m *modelFlags) options(env *environment) infer.Options {
+	o := infer.Options{
+		Threads: m.threads, I2SLayout: m.layout, HiddenActivation: m.hidden, MaskToken: m.mask.id, NoMask: m.mask.none, Dialect: m.dialect,
+		BlockSize: m.block, SubBlockSize: m.subBlock, Warn: env.warn,
+	}
+	if m.cacheType.given {
+		o.CacheType = m.cacheType.value
+	}
+	return o
 }
 
 // vocabulary is the model's metadata with the mask token that is in force, so that the tokenizer keeps it out of texts and of the stop set.

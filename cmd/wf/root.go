@@ -56,6 +56,7 @@ func newRootCmd(env *environment) *cobra.Command {
 		newGenerateCmd(env),
 		newTokenizeCmd(env),
 		newLogitsCmd(env),
+		newServeCmd(env),
 		newBenchCmd(env),
 		newPerplexityCmd(env),
 		newDoctorCmd(env),

@@ -40,10 +40,31 @@ var settings = []setting{
 	{"sampling.top_p", "top-p", "", "1: all tokens"},
 	{"sampling.min_p", "min-p", "", "0: all tokens"},
 	{"sampling.seed", "seed", "", "seed of the sampler; empty: a random one, which the report names"},
+	{"host", "host", "", "address that wf serve listens on, or unix:PATH"},
+	{"port", "port", "", "port that wf serve listens on"},
+	{"scheduler.max_sequences", "parallel", "", "answers that run at a time"},
+	{"scheduler.enable_radix_cache", "prefix-cache", "", "keep keys and values for requests that begin alike"},
+	{"scheduler.radix_cache_max_tokens", "prefix-cache-tokens", "", "positions kept for them; 0: 512 MiB of them"},
+	{"scheduler.cache_mib", "cache-mib", "", "MiB for keys and values of running answers"},
+	{"scheduler.queue", "queue", "", "requests that wait at a time"},
+	{"scheduler.queue_time", "queue-time", "", "time that a request waits at most, such as 60s"},
+	{"benchmark.enabled", "benchmark", "", "measure latency instead of serving"},
+	{"benchmark.iterations", "benchmark-iterations", "", "requests that are measured"},
+	{"benchmark.max_tokens", "benchmark-max-tokens", "", "new tokens of each"},
+	{"benchmark.prompt", "benchmark-prompt", "", "what is asked"},
+	{"server.alias", "alias", "", "name of the model for clients"},
+	{"server.api_key_file", "api-key-file", "", "file of keys, one a line (a key itself: variable WF_API_KEY)"},
+	{"server.allowed_hosts", "allowed-host", "", "further names in a Host header, a list"},
+	{"server.allowed_origins", "allowed-origin", "", "sites whose pages may ask, a list"},
+	{"server.insecure_no_auth", "insecure-no-auth", "", "listen for other machines without a key"},
+	{"server.tls_cert", "tls-cert", "", "PEM file of the certificate chain"},
+	{"server.tls_key", "tls-key", "", "PEM file of its key"},
+	{"server.strict", "strict", "", "refuse members of requests that have no effect"},
+	{"server.log_format", "log-format", "", "text or json"},
+	{"server.log_bodies", "log-bodies", "", "log conversations"},
+	{"server.drain_time", "drain-time", "", "time for running answers after SIGTERM"},
+	{"server.request_time", "request-time", "", "time that a request may take"},
 }
-
-// serviceKeys are the parts of dlm_server.yaml that belong to the service: legal in a file, without effect on these commands.
-var serviceKeys = []string{"host", "port", "scheduler.", "benchmark."}
 
 func (s setting) env() string {
 	return "WF_" + strings.ToUpper(strings.ReplaceAll(s.key, ".", "_"))
@@ -80,6 +101,9 @@ func (env *environment) loadSettings(cmd *cobra.Command, config string) error {
 			continue
 		}
 		origin, value := s.origin(config), v.GetString(s.key)
+		if _, isList := v.Get(s.key).([]any); isList {
+			value = strings.Join(v.GetStringSlice(s.key), ",")
+		}
 		env.origins[s.key], env.values[s.key] = origin, value
 		if err := fill(cmd.Flags(), s, value, origin); err != nil {
 			return err
@@ -130,8 +154,5 @@ func (env *environment) readConfig(v *viper.Viper, path string) error {
 }
 
 func knownKey(key string) bool {
-	if slices.ContainsFunc(settings, func(s setting) bool { return s.key == key }) {
-		return true
-	}
-	return slices.ContainsFunc(serviceKeys, func(k string) bool { return key == k || strings.HasSuffix(k, ".") && strings.HasPrefix(key, k) })
+	return slices.ContainsFunc(settings, func(s setting) bool { return s.key == key })
 }

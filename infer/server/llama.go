@@ -44,9 +44,6 @@ func (s *Server) llamaComplete(x *exchange) error {
 		return err
 	}
 	q.toEnd, q.maxTokens = predict < 0, max(predict, 0)
-	if predict == 0 && m.Defaults.MaxTokens == 0 {
-		q.toEnd = false
-	}
 	q.options.Logprobs, q.options.TopLogprobs = probs > 0, probs
 	q.prompt, q.unused = p.encode(m), b.unused
 	return s.answer(x, m, q, llamaForm{})

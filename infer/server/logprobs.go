@@ -1,8 +1,6 @@
 package server
 
 import (
-	"slices"
-
 	"github.com/wrinklefree/wf/infer/diffusion"
 )
 
@@ -34,11 +32,11 @@ func (m *Model) likely(p diffusion.Logprob) likelyToken {
 	return t
 }
 
-// tokenLogprobs leaves out the token that ended the answer, which is no part of its text.
+// tokenLogprobs leaves out control tokens, which are no part of the text.
 func (a *answer) tokenLogprobs(all []diffusion.TokenLogprob) []tokenLogprob {
 	shown := []tokenLogprob{}
 	for _, p := range all {
-		if slices.Contains(a.options.Stop, p.ID) {
+		if a.model.Tokenizer.IsControl(p.ID) {
 			continue
 		}
 		t := tokenLogprob{a.model.likely(p.Logprob), []likelyToken{}}

@@ -11,6 +11,7 @@ package server
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
 	"log/slog"
 	"net"
@@ -30,6 +31,7 @@ type Options struct {
 	Keys           []string      // one of them must come with a request; none: everyone may ask
 	AllowedHosts   []string      // names that a Host header may have besides those of the address, with a port or for any port
 	AllowedOrigins []string      // pages of other sites that may ask: https://app.example
+	TLS            *tls.Config   // nil: plain HTTP
 	Strict         bool          // refuses members of a request that have no effect
 	LogBodies      bool          // logs what is asked, with the conversation in it
 	Log            *slog.Logger  // nil: no log
@@ -103,7 +105,11 @@ func (s *Server) Use(m *Model) {
 
 // Serve answers on a listener until Close. It may run on several at a time.
 func (s *Server) Serve(l net.Listener) error {
-	if err := s.http.Serve(s.connections.listen(l)); !errors.Is(err, http.ErrServerClosed) {
+	l = s.connections.listen(l)
+	if s.TLS != nil {
+		l = tls.NewListener(l, s.TLS)
+	}
+	if err := s.http.Serve(l); !errors.Is(err, http.ErrServerClosed) {
 		return err
 	}
 	return nil

@@ -10,7 +10,7 @@ const stepVersion = 1
 
 // stepEvent is one pass of a choice: what it filled in, in order of positions, which may lie behind masks that are still open.
 type stepEvent struct {
-	ID      string     `json:"id"`
+	ID      string     `json:"id"`     // of the request, as in X-Request-Id
 	Object  string     `json:"object"` // wf.step
 	Version int        `json:"version"`
 	Index   int        `json:"index"` // of the choice

@@ -16,8 +16,7 @@ import (
 func (s *Server) stream(x *exchange, a *answer, f form) error {
 	silence := time.NewTimer(s.KeepAlive)
 	defer silence.Stop()
-	began, first := time.Now(), true
-	e := events{s: s, x: x}
+	e, began, first := events{s: s, x: x}, time.Now(), true
 	for {
 		var event engine.Event
 		var open bool
