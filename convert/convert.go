@@ -28,7 +28,11 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	}
 	defer j.close()
 	output := disk.CreateOptions{Force: o.Force, Inputs: j.sources, Calls: o.calls}
-	if o.Out == "" && !isAuto(o.Type) {
+	switch {
+	case o.Out != "":
+	case o.Format == FormatSGL:
+		j.o.Out = strings.TrimSuffix(outName(j.o.Name, gguf.I2_S), ".gguf") + ".bin"
+	case !isAuto(o.Type):
 		j.o.Out = outName(j.o.Name, parseType(o.Type))
 	}
 	if err := preflight(&j.o, output); err != nil { // before a weight is read
@@ -37,7 +41,12 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	if err := j.decide(ctx); err != nil {
 		return nil, err
 	}
-	r, err := j.report()
+	var r *Report
+	if o.Format == FormatSGL {
+		r, err = j.writeSGL(ctx, output)
+	} else {
+		r, err = j.report()
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -51,7 +60,7 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 		}
 	}
 	tell()
-	if !o.DryRun {
+	if !o.DryRun && !r.Written {
 		if err := j.file.Write(ctx, j.o.Out, output, o.Progress); err != nil {
 			return nil, fmt.Errorf("convert: %w", err)
 		}
@@ -135,12 +144,33 @@ func (s *sidecars) readTokenizer() (*Tokenizer, error) {
 	if err != nil {
 		return nil, err
 	}
+	parse := ParseTokenizer
 	if data == nil {
-		return nil, fault.New("TOKENIZER_NOT_FOUND", "%s has no tokenizer.json; wf reads no other form yet: save the tokenizer as a fast one, or pass --config-dir", s.dir)
+		if data, err = s.open("tokenizer.model", "TOKENIZER", maxTokenizerBytes); err != nil {
+			return nil, err
+		}
+		parse = ParseSentencePiece
 	}
-	t, err := ParseTokenizer(data)
+	if data == nil {
+		return nil, fault.New("TOKENIZER_NOT_FOUND", "%s has neither tokenizer.json nor tokenizer.model; save the tokenizer as a fast one, or pass --config-dir", s.dir)
+	}
+	t, err := parse(data)
 	if err != nil {
 		return nil, err
+	}
+	if t.Model == modelSPM {
+		if data, err = s.open("added_tokens.json", "TOKENIZER", maxTokenizerBytes); err != nil {
+			return nil, err
+		}
+		if data != nil {
+			f, err := readObject("added_tokens.json", data, "TOKENIZER")
+			if err == nil {
+				err = t.addTokens(f)
+			}
+			if err != nil {
+				return nil, err
+			}
+		}
 	}
 	data, err = s.open("tokenizer_config.json", "TOKENIZER", maxConfigBytes)
 	if err != nil {
@@ -150,6 +180,9 @@ func (s *sidecars) readTokenizer() (*Tokenizer, error) {
 		f, err := readObject("tokenizer_config.json", data, "TOKENIZER")
 		if err == nil {
 			err = t.readConfig(f)
+		}
+		if err == nil && t.Model == modelSPM {
+			err = t.addDecoder(f)
 		}
 		if err == nil {
 			err = t.readTemplates(f)

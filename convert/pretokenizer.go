@@ -13,9 +13,11 @@ const (
 	qwen2Pre = "qwen2"
 	smolLM   = "smollm"
 	gpt2Pre  = "gpt-2"
+	falcon   = "falcon"
+	anyPre   = "default"
 )
 
-var preTokenizers = []string{llamaBPE, qwen2Pre, smolLM, gpt2Pre, "default"}
+var preTokenizers = []string{llamaBPE, qwen2Pre, smolLM, gpt2Pre, falcon, anyPre}
 
 // The split patterns of Llama 3 and Qwen 2, as tokenizer.json files spell them. They are compared, never compiled.
 const (
@@ -23,6 +25,12 @@ const (
 	contractions2 = `(?:'[sS]|'[tT]|'[rR][eE]|'[vV][eE]|'[mM]|'[lL][lL]|'[dD])`
 	words         = `|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}`
 	rest          = `| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+`
+)
+
+// Parts of Falcon's.
+const (
+	threeDigits = "[0-9][0-9][0-9]"
+	digitGroups = "digit groups"
 )
 
 var splitPatterns = map[string]string{
@@ -37,6 +45,10 @@ var splitPatterns = map[string]string{
 //	Sequence[Split(pattern, Isolated), ByteLevel(use_regex false)]         llama-bpe or qwen2, by pattern
 //	Sequence[Digits(individual_digits), ByteLevel(use_regex true)]         smollm
 //	ByteLevel(use_regex true)                                              gpt-2
+//	Sequence[Punctuation(Contiguous), ByteLevel(use_regex true),
+//	         Digits(in groups), Split([0-9][0-9][0-9], Isolated)]          falcon
+//
+// Falcon3, Falcon-H1 and Falcon-E have the first structure, with Llama 3's pattern; llama.cpp calls it falcon3 and falcon-h1 as well.
 //
 // The normalizer must be absent, for qwen2 it may be NFC. Anything else is TOKENIZER_UNKNOWN_PATTERN.
 func preTokenizer(normalizer, pre any) (string, error) {
@@ -53,8 +65,17 @@ func preTokenizer(normalizer, pre any) (string, error) {
 		case "Split":
 			inner, _ := step["pattern"].(map[string]any)
 			pattern, _ = inner["Regex"].(string)
-			if split = splitPatterns[pattern]; split == "" || step["behavior"] != "Isolated" || step["invert"] == true {
+			if pattern == threeDigits {
+				kind = pattern
+			} else {
+				split = splitPatterns[pattern]
+			}
+			if split == "" && kind == "Split" || step["behavior"] != "Isolated" || step["invert"] == true {
 				return "", unknownPattern("splits by %s", fault.Quote(pattern))
+			}
+		case "Punctuation":
+			if step["behavior"] != "Contiguous" {
+				kind = "punctuation marks"
 			}
 		case "ByteLevel":
 			if step["use_regex"] == false {
@@ -62,7 +83,7 @@ func preTokenizer(normalizer, pre any) (string, error) {
 			}
 		case "Digits":
 			if step["individual_digits"] != true {
-				kind = "digit groups"
+				kind = digitGroups
 			}
 		}
 		kinds = append(kinds, kind)
@@ -75,6 +96,8 @@ func preTokenizer(normalizer, pre any) (string, error) {
 		name = smolLM
 	case slices.Equal(kinds, []string{"ByteLevel"}):
 		name = gpt2Pre
+	case slices.Equal(kinds, []string{"Punctuation", "ByteLevel", digitGroups, threeDigits}):
+		name = falcon
 	default:
 		return "", unknownPattern("is %s", summary(pre))
 	}

@@ -51,7 +51,6 @@ func TestR78(t *testing.T) {
 		{"R78 vocab is cut", "TOKENIZER_BAD_JSON", vocabulary[:strings.Index(vocabulary, `"b": 1`)], nil},
 		{"R78 unigram", "TOKENIZER_UNSUPPORTED", in(`"BPE"`, `"Unigram"`), []string{"Unigram"}},
 		{"R78 no model", "TOKENIZER_UNSUPPORTED", `{}`, nil},
-		{"R78 byte fallback", "TOKENIZER_UNSUPPORTED", in(`"BPE"`, `"BPE", "byte_fallback": true`), nil},
 		{"R78 trailing text", "TOKENIZER_BAD_JSON", vocabulary + "x", nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {

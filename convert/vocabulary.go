@@ -2,6 +2,7 @@ package convert
 
 import (
 	"encoding/json"
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -15,10 +16,17 @@ import (
 // maxMerges bounds model.merges; the largest published list has 514 906.
 const maxMerges = 600_000
 
-// Tokenizer is a byte-level BPE vocabulary: tokenizer.json, with what tokenizer_config.json and the chat template files add.
+// Kinds of vocabulary (tokenizer.ggml.model).
+const (
+	modelBPE = "gpt2"  // byte-level BPE, by merges
+	modelSPM = "llama" // SentencePiece's BPE, by scores
+)
+
+// Tokenizer is a vocabulary: tokenizer.json or tokenizer.model, with what tokenizer_config.json and the chat template files add.
 type Tokenizer struct {
+	Model  string   // modelBPE or modelSPM
 	Tokens []Token  // by id; an id that no token has is a Token without Text
-	Merges []string // "left right", highest rank first
+	Merges []string // "left right", highest rank first; of tokenizer.json
 	Pre    string   // tokenizer.ggml.pre, as the structure of tokenizer.json says; "" if it says nothing known
 	PreErr error    // why Pre is ""
 
@@ -35,9 +43,14 @@ type Tokenizer struct {
 
 // Token is one entry of the vocabulary.
 type Token struct {
-	Text  string // an ordinary token in the byte-level alphabet (FORMATS.md 7.5), an added one as plain text
-	Kind  int32  // names.TokenNormal, ...
+	Text  string  // an ordinary token in the byte-level alphabet (FORMATS.md 7.5) or, of modelSPM, with U+2581 for spaces; an added one as plain text
+	Kind  int32   // names.TokenNormal, ...
+	Score float32 // of modelSPM: of two pairs of neighbours the one whose token has the higher score is joined first
 	Added bool
+}
+
+func (t *Tokenizer) note(format string, args ...any) {
+	t.Notices = append(t.Notices, fmt.Sprintf(format, args...))
 }
 
 // ChatTemplate is a Jinja template; the one used unless another is asked for is named "default".
@@ -97,7 +110,7 @@ type tokenizerReader struct {
 	ids                                     map[string]int32 // model.vocab
 	merges                                  []string
 	added                                   []addedToken
-	ignoreMerges                            bool
+	ignoreMerges, byteFallback              bool
 	normalizer, preTokenizer, postProcessor any
 }
 
@@ -126,7 +139,9 @@ func (r *tokenizerReader) model(key string) error {
 		r.kind, _ = v.(string)
 	case key == "ignore_merges":
 		r.ignoreMerges, _ = v.(bool)
-	case key == "byte_fallback" && v == true, (key == "continuing_subword_prefix" || key == "end_of_word_suffix") && v != nil && v != "":
+	case key == "byte_fallback":
+		r.byteFallback = v == true
+	case (key == "continuing_subword_prefix" || key == "end_of_word_suffix") && v != nil && v != "":
 		r.unsupported = key
 	}
 	return nil
@@ -205,9 +220,9 @@ func (r *tokenizerReader) tokenizer() (*Tokenizer, error) {
 		return nil, r.fail("_UNSUPPORTED", "model.type is %s; wf reads BPE", fault.Quote(r.kind))
 	}
 	if r.unsupported != "" {
-		return nil, r.fail("_UNSUPPORTED", "model.%s is set: this is not byte-level BPE, and wf reads no other", r.unsupported)
+		return nil, r.fail("_UNSUPPORTED", "model.%s is set: this is neither byte-level BPE nor SentencePiece's, and wf reads no other", r.unsupported)
 	}
-	t := &Tokenizer{Merges: r.merges}
+	t := &Tokenizer{Model: modelBPE, Merges: r.merges}
 	for text, id := range r.ids {
 		if err := t.place(r, Token{Text: text, Kind: names.TokenNormal}, id); err != nil {
 			return nil, err
@@ -231,11 +246,15 @@ func (r *tokenizerReader) tokenizer() (*Tokenizer, error) {
 			}
 		}
 	}
+	t.First, t.Last = affixes(r.postProcessor)
+	if r.byteFallback {
+		t.becomeSentencePiece(r.normalizer, r.preTokenizer)
+		return t, nil
+	}
 	t.Pre, t.PreErr = preTokenizer(r.normalizer, r.preTokenizer)
 	if r.ignoreMerges && t.Pre != "" && t.Pre != llamaBPE {
-		t.Notices = append(t.Notices, "tokenizer.json sets ignore_merges, which pre-tokenizer "+t.Pre+" does not imply in GGUF: rare words may be split differently")
+		t.note("tokenizer.json sets ignore_merges, which pre-tokenizer %s does not imply in GGUF: rare words may be split differently", t.Pre)
 	}
-	t.First, t.Last = affixes(r.postProcessor)
 	return t, nil
 }
 
@@ -262,7 +281,7 @@ func (t *Tokenizer) place(r *tokenizerReader, token Token, id int32) error {
 	for len(t.Tokens) <= int(id) {
 		t.Tokens = append(t.Tokens, Token{})
 	}
-	if old := t.Tokens[id]; old.Text != "" && (old.Text != token.Text || old.Added) {
+	if old := t.Tokens[id]; old.Text != "" && (old.Text != token.Text && strings.ReplaceAll(old.Text, blank, " ") != token.Text || old.Added) {
 		return r.fail("_DUPLICATE_ID", "id %d is both %s and %s", id, fault.Quote(min(old.Text, token.Text)), fault.Quote(max(old.Text, token.Text)))
 	}
 	t.Tokens[id] = token
@@ -296,7 +315,9 @@ func affixes(post any) (first, last string) {
 
 // readConfig adds what tokenizer_config.json says.
 func (t *Tokenizer) readConfig(f fields) error {
-	t.Special = map[string]string{}
+	if t.Special == nil {
+		t.Special = map[string]string{}
+	}
 	text := func(key string) string { // a string, or an object with content
 		if object, ok := f.members[key].(map[string]any); ok {
 			content, _ := object["content"].(string)
@@ -306,16 +327,16 @@ func (t *Tokenizer) readConfig(f fields) error {
 		return v
 	}
 	for _, name := range specials {
-		t.Special[name] = text(name + "_token")
+		if special := text(name + "_token"); special != "" {
+			t.Special[name] = special
+		}
 	}
 	t.MaskText = text("mask_token")
-	flag := func(key string) *bool {
+	for key, flag := range map[string]**bool{"add_bos_token": &t.AddBOS, "add_eos_token": &t.AddEOS, "add_prefix_space": &t.AddSpace} {
 		if v, ok := f.boolean(key); ok {
-			return &v
+			*flag = &v
 		}
-		return nil
 	}
-	t.AddBOS, t.AddEOS, t.AddSpace = flag("add_bos_token"), flag("add_eos_token"), flag("add_prefix_space")
 	return f.err()
 }
 
@@ -351,25 +372,32 @@ func plainName(name string) bool {
 // writeVocabulary adds the keys of FORMATS.md 7.1 to 7.3. mask is nil for an autoregressive model.
 func writeVocabulary(md *gguf.Metadata, t *Tokenizer, c *Config, pre string, mask *int32, note func(string, ...any)) error {
 	if n := len(t.Tokens); n > c.VocabSize {
-		return fault.New("TOKENIZER_BAD_ID", "tokenizer.json has token id %d, config.json vocab_size %d; they belong to different models", n-1, c.VocabSize)
+		return fault.New("TOKENIZER_BAD_ID", "the tokenizer has token id %d, config.json vocab_size %d; they belong to different models", n-1, c.VocabSize)
 	}
-	if len(t.Merges) == 0 {
+	if len(t.Merges) == 0 && t.Model == modelBPE {
 		return fault.New("TOKENIZER_BAD_MERGE", "tokenizer.json has no merges; byte-level BPE needs them")
 	}
-	tokens, kinds := make([]string, c.VocabSize), make([]int32, c.VocabSize)
+	tokens, kinds, scores := make([]string, c.VocabSize), make([]int32, c.VocabSize), make([]float32, c.VocabSize)
 	seen := make(map[string]int, c.VocabSize)
 	for id := range tokens {
 		tokens[id], kinds[id] = t.token(id)
+		if scores[id] = paddingScore; id < len(t.Tokens) && t.Tokens[id].Text != "" {
+			scores[id] = t.Tokens[id].Score
+		}
 		if first, ok := seen[tokens[id]]; ok {
 			return fault.New("TOKENIZER_DUPLICATE_ID", "token %s has ids %d and %d", fault.Quote(tokens[id]), first, id)
 		}
 		seen[tokens[id]] = id
 	}
-	md.Set(names.TokenizerModel, "gpt2")
+	md.Set(names.TokenizerModel, t.Model)
 	md.Set(names.TokenizerPre, pre)
 	md.Set(names.Tokens, tokens)
 	md.Set(names.TokenType, kinds)
-	md.Set(names.Merges, t.Merges)
+	if t.Model == modelSPM {
+		md.Set(names.Scores, scores)
+	} else {
+		md.Set(names.Merges, t.Merges)
+	}
 
 	ids, err := specialIDs(t, c)
 	if err != nil {

@@ -109,7 +109,7 @@ func TestRefusals(t *testing.T) {
 		}
 	})
 	t.Run("unsupported", func(t *testing.T) {
-		for _, model := range []any{"llama", "none", "bert", nil} {
+		for _, model := range []any{"none", "bert", nil} {
 			refuses(t, with(names.TokenizerModel, model), 1024, "TOKENIZER_UNSUPPORTED_MODEL")
 		}
 		refuses(t, with(names.TokenizerPre, "(a+)+$"), 1024, "TOKENIZER_UNKNOWN_PATTERN")
@@ -159,10 +159,11 @@ func TestLongText(t *testing.T) {
 			}
 			// The least of some runs: the machine may be busy with something else in any of them.
 			one, two := time.Hour, time.Hour
-			for try := 0; try < 20 && !t.Failed() && (try == 0 || two > one*5/2); try++ {
+			limit := time.Duration(slowness(t) * float64(time.Second))
+			for try := 0; try < 20 && !t.Failed() && (try == 0 || one > limit || two > one*5/2); try++ {
 				one, two = min(one, encode(c.text[:size])), min(two, encode(c.text))
 			}
-			if limit := time.Duration(slowness(t) * float64(time.Second)); one > limit {
+			if one > limit {
 				t.Errorf("took %v, wanted less than %v", one, limit)
 			}
 			if two > one*5/2 {

@@ -2,6 +2,7 @@ package tokenizer
 
 import (
 	"slices"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/wrinklefree/wf/gguf/names"
@@ -34,7 +35,7 @@ func (t *Tokenizer) Encode(text string, o EncodeOptions) []int32 {
 // encode appends the ids of a text in which control tokens are recognised only outside of the tainted spans. What lies between two added
 // tokens is one text whatever its taint, as it is to a program that does not know of taint.
 func (t *Tokenizer) encode(ids []int32, text template.Text) []int32 {
-	m := merger{merges: t.merges, places: map[int32][]int32{}}
+	plain := t.plainEncoder()
 	s, tainted := text.String, text.Tainted
 	start := 0
 	for at := 0; at < len(s); {
@@ -52,15 +53,25 @@ func (t *Tokenizer) encode(ids []int32, text template.Text) []int32 {
 			at++
 			continue
 		}
-		ids = t.encodePlain(ids, &m, s[start:at])
+		ids = plain(ids, s[start:at])
 		ids = append(ids, id)
 		at += size
 		start = at
 	}
-	return t.encodePlain(ids, &m, s[start:])
+	return plain(ids, s[start:])
 }
 
-// encodePlain appends the ids of a text without added tokens.
+// plainEncoder returns what appends the ids of one text without added tokens after another.
+func (t *Tokenizer) plainEncoder() func(ids []int32, text string) []int32 {
+	if t.spm != nil {
+		var j joiner
+		return func(ids []int32, text string) []int32 { return t.encodePieces(ids, &j, text) }
+	}
+	m := merger{merges: t.merges, places: map[int32][]int32{}}
+	return func(ids []int32, text string) []int32 { return t.encodePlain(ids, &m, text) }
+}
+
+// encodePlain appends the ids of a text without added tokens, by byte-level BPE.
 func (t *Tokenizer) encodePlain(ids []int32, m *merger, text string) []int32 {
 	var letters []byte
 	split(t.cuts, text, func(piece string) {
@@ -88,11 +99,18 @@ func (t *Tokenizer) encodePlain(ids []int32, m *merger, text string) []int32 {
 }
 
 // Decode returns the text of ids. Control tokens and whatever else is not text are left out unless special; so are ids outside the
-// vocabulary. The text is the bytes that the ids stand for: it is valid UTF-8 only if they are.
+// vocabulary, and the space that Encode puts before a SentencePiece text. The text is the bytes that the ids stand for: it is valid UTF-8 only
+// if they are.
 func (t *Tokenizer) Decode(ids []int32, special bool) string {
 	var text []byte
+	begins := true
 	for _, id := range ids {
+		at := len(text)
 		text = t.appendText(text, id, special)
+		if begins && t.spm != nil && t.spm.spacePrefix && len(text) > at && text[at] == ' ' {
+			text = slices.Delete(text, at, at+1)
+		}
+		begins = t.IsControl(id)
 	}
 	return string(text)
 }
@@ -106,9 +124,15 @@ func (t *Tokenizer) appendText(text []byte, id int32, special bool) []byte {
 	}
 	switch t.kinds[id] {
 	case names.TokenNormal:
-		return appendBytes(text, t.texts[id])
+		if t.spm == nil {
+			return appendBytes(text, t.texts[id])
+		}
+		return append(text, strings.ReplaceAll(t.texts[id], blank, " ")...)
 	case names.TokenUserDefined:
-		return append(text, t.texts[id]...)
+		if t.spm == nil {
+			return append(text, t.texts[id]...)
+		}
+		return append(text, strings.ReplaceAll(t.texts[id], blank, " ")...)
 	case names.TokenByte:
 		b, _ := parseByteToken(t.texts[id]) // checked when the vocabulary was read
 		return append(text, b)
@@ -119,8 +143,8 @@ func (t *Tokenizer) appendText(text []byte, id int32, special bool) []byte {
 	return text
 }
 
-// Stream decodes id by id. What Push and Flush return, joined, is what Decode returns, and no character is ever cut in two: bytes that may be
-// the beginning of one wait for the rest.
+// Stream decodes the continuation of a text id by id. What Push and Flush return, joined, is what Decode returns, with the space before a
+// SentencePiece text, and no character is ever cut in two: bytes that may be the beginning of one wait for the rest.
 type Stream struct {
 	t       *Tokenizer
 	pending []byte

@@ -12,8 +12,14 @@ import (
 // endTexts are the texts by which a file of another program may be found to have more ends than it names.
 var endTexts = []string{"<|eot_id|>", "<|im_end|>", "<|end|>", "<end_of_turn>", "<|endoftext|>"}
 
-// defaultEnd is what llama.cpp takes as bos and eos of a gpt2 vocabulary that names none: Falcon's <|endoftext|>.
-const defaultEnd = 11
+// What llama.cpp takes where a vocabulary names none: of a gpt2 vocabulary Falcon's <|endoftext|> as bos and eos, of a llama one what
+// SentencePiece trains.
+const (
+	defaultEnd     = 11
+	defaultUnknown = 0
+	defaultBOS     = 1
+	defaultEOS     = 2
+)
 
 // readSpecials reads the special ids and finds the stop set.
 func (t *Tokenizer) readSpecials(md *gguf.Metadata, warn func(string)) error {
@@ -36,6 +42,20 @@ func (t *Tokenizer) readSpecials(md *gguf.Metadata, warn func(string)) error {
 				return err
 			}
 			*special.id = int32(id)
+		}
+	}
+	if t.model == modelSPM {
+		for _, absent := range []struct {
+			key string
+			id  *int32
+			is  int32
+		}{{names.Unknown, &t.unknown, defaultUnknown}, {names.BOS, &t.bos, defaultBOS}, {names.EOS, &t.eos, defaultEOS}} {
+			if *absent.id == none {
+				if err := t.checkSpecial(absent.key, uint32(absent.is)); err != nil {
+					return err
+				}
+				*absent.id = absent.is
+			}
 		}
 	}
 	if t.eos == none {

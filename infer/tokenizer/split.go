@@ -25,6 +25,7 @@ var llama = splitter{[]cut{cutLlama}, true}
 var splitters = map[string]splitter{
 	"default":   {cuts: []cut{cutPunctuation, cutGPT2, cutNumbers, cutThreeDigits}},
 	"gpt-2":     {cuts: []cut{cutGPT2}},
+	"falcon":    {cuts: []cut{cutSigns, cutGPT2, cutNumberBytes, cutThreeDigits}},
 	"smollm":    {cuts: []cut{cutNumber, cutGPT2}},
 	"qwen2":     {cuts: []cut{cutQwen2}},
 	"llama-bpe": llama,
@@ -138,6 +139,22 @@ func cutNumber(text string) int {
 // cutPunctuation is `[\p{P}\$\+<=>\^~\|]+`.
 func cutPunctuation(text string) int {
 	return runWhile(text, func(r rune) bool { return unicode.Is(unicode.P, r) || strings.ContainsRune("$+<=>^~|", r) })
+}
+
+// cutSigns is Punctuation(Contiguous) of huggingface/tokenizers.
+func cutSigns(text string) int {
+	return runWhile(text, func(r rune) bool { return unicode.Is(unicode.P, r) || strings.ContainsRune("$+<=>^`~|", r) })
+}
+
+// cutNumberBytes is Digits of huggingface/tokenizers as Falcon has it, behind ByteLevel: it sees letters of the byte-level alphabet, six of which
+// are numbers and stand for bytes inside of characters (the second of U+043C, say).
+func cutNumberBytes(text string) int {
+	isNumber := func(b byte) bool { return unicode.Is(unicode.N, letterOf[b]) }
+	n := 1
+	for n < len(text) && isNumber(text[n]) == isNumber(text[0]) {
+		n++
+	}
+	return n
 }
 
 // cutThreeDigits is `[0-9][0-9][0-9]`.

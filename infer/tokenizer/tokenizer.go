@@ -9,13 +9,16 @@
 //	5  unused        a row that only pads the embedding
 //	6  byte          <0xHH>, for a byte that has no piece
 //
+// That is tokenizer.ggml.model "gpt2". In a "llama" vocabulary, SentencePiece's, a normal token is plain text with U+2581 for each space, and
+// scores take the place of merges (spm.go).
+//
 // Encoding: user-defined tokens, and control tokens where they are allowed, are split out, the longest first; what lies between is split by the
 // file's pre-tokenizer (tokenizer.ggml.pre, see split.go); in each piece the neighbours of lowest rank in tokenizer.ggml.merges are
 // joined until none is left (merge.go).
 //
 // Text is bytes. Nothing is normalised, an invalid UTF-8 byte is a character of its own that goes through the alphabet as itself, and
 // so Decode(Encode(text)) is text for every text, if the vocabulary has all 256 bytes. A byte that it lacks becomes the unknown
-// token, or nothing.
+// token, or nothing. (In a SentencePiece vocabulary U+2581 is a space, and comes back as one.)
 //
 // What a person says never becomes structure: a control token is recognised in text only where the caller, or the chat template, wrote it;
 // the mask token is recognised nowhere.
@@ -34,6 +37,7 @@ import (
 
 // Tokenizer is read-only and safe for concurrent use, once SetChatTemplate is not called any more.
 type Tokenizer struct {
+	model   string   // modelBPE or modelSPM
 	texts   []string // as stored
 	kinds   []uint8  // names.TokenNormal ...; special ids of other types count as control
 	ids     map[string]int32
@@ -43,6 +47,7 @@ type Tokenizer struct {
 	merges       map[pair]merge
 	ignoreMerges bool // a piece that is a token needs no merging
 	cuts         []cut
+	spm          *spm // nil: byte-level BPE
 	added        trie
 
 	bos, eos, unknown, padding, mask int32 // -1: none
@@ -68,26 +73,39 @@ func New(md *gguf.Metadata, rows int, warn func(string)) (*Tokenizer, error) {
 	if err != nil {
 		return nil, err
 	}
-	if model != "gpt2" {
+	t := &Tokenizer{model: model, now: time.Now}
+	var readPieces []func() error
+	switch model {
+	case modelBPE:
+		readPieces = []func() error{func() error { return t.readSplitter(md, warn) }, func() error { return t.readMerges(md, warn) }}
+	case modelSPM:
+		readPieces = []func() error{func() error { return t.readPieces(md) }}
+	default:
 		return nil, fault.New("TOKENIZER_UNSUPPORTED_MODEL",
-			"tokenizer: %s is %s; this build reads gpt2 (byte-level BPE); pass --token-ids to run without a tokenizer",
+			"tokenizer: %s is %s; this build reads gpt2 (byte-level BPE) and llama (SentencePiece); pass --token-ids to run without a tokenizer",
 			names.TokenizerModel, fault.Quote(model))
 	}
-	t := &Tokenizer{now: time.Now}
-	for _, step := range []func() error{
+	steps := append([]func() error{
 		func() error { return t.readVocabulary(md, rows) },
 		func() error { return t.readSpecials(md, warn) },
-		func() error { return t.readSplitter(md, warn) },
-		func() error { return t.readMerges(md, warn) },
+	}, readPieces...)
+	for _, step := range append(steps,
+		func() error { return t.readFlags(md) },
 		t.readAdded,
 		func() error { return t.readChatTemplate(md, warn) },
-	} {
+	) {
 		if err := step(); err != nil {
 			return nil, err
 		}
 	}
 	return t, nil
 }
+
+// Values of tokenizer.ggml.model.
+const (
+	modelBPE = "gpt2"
+	modelSPM = "llama"
+)
 
 // readSplitter reads tokenizer.ggml.pre and what depends on it.
 func (t *Tokenizer) readSplitter(md *gguf.Metadata, warn func(string)) error {
@@ -108,11 +126,19 @@ func (t *Tokenizer) readSplitter(md *gguf.Metadata, warn func(string)) error {
 	splitter, ok := splitters[pre]
 	if !ok {
 		return fault.New("TOKENIZER_UNKNOWN_PATTERN",
-			"tokenizer: %s is %s; this build knows default, gpt-2, smollm, qwen2, and llama-bpe with its other names", names.TokenizerPre, fault.Quote(pre))
+			"tokenizer: %s is %s; this build knows default, gpt-2, smollm, qwen2, falcon, and llama-bpe with its other names", names.TokenizerPre, fault.Quote(pre))
 	}
 	t.cuts = splitter.cuts
 	t.ignoreMerges = splitter.llamaFamily
 	t.addBOS = splitter.llamaFamily && t.bos != none
+	return nil
+}
+
+// readFlags reads whether bos and eos go around a text.
+func (t *Tokenizer) readFlags(md *gguf.Metadata) error {
+	if t.model == modelSPM {
+		t.addBOS = true
+	}
 	for _, flag := range []struct {
 		key, needs string
 		id         int32

@@ -30,7 +30,7 @@ func (t *Tokenizer) readVocabulary(md *gguf.Metadata, rows int) error {
 	if err := sameLength(names.TokenType, len(types), len(t.texts)); err != nil {
 		return err
 	}
-	if md.Has(names.Scores) { // byte-level BPE has no use for them, but an array that does not fit is a damaged file
+	if md.Has(names.Scores) { // only SentencePiece has a use for them, but an array that does not fit is a damaged file
 		scores, err := array[float32](md, names.Scores)
 		if err != nil {
 			return err
@@ -71,6 +71,10 @@ func (t *Tokenizer) readAdded() error {
 		text := t.texts[id]
 		if len(text) > maxAdded {
 			return fault.New("TOKENIZER_BAD_ARRAY", "tokenizer: token %d is a special text of %d bytes; the limit is %d", id, len(text), maxAdded)
+		}
+		if t.spm != nil && kind == names.TokenUserDefined {
+			t.spm.user.insert(strings.ReplaceAll(text, " ", blank), int32(id))
+			continue
 		}
 		t.added.insert(text, int32(id))
 	}
@@ -117,7 +121,7 @@ func (t *Tokenizer) readBytes() error {
 		return fault.New("TOKENIZER_BAD_BYTE_TOKEN", "tokenizer: the vocabulary has %d byte tokens; it needs each of <0x00> to <0xFF> once, or none", found)
 	}
 	for b := range t.byteIDs {
-		if id, ok := t.ids[string(letterOf[b])]; ok && t.isPiece(id) {
+		if id, ok := t.ids[string(letterOf[b])]; ok && t.isPiece(id) && t.model == modelBPE {
 			t.byteIDs[b] = id
 		} else if found != 0 {
 			t.byteIDs[b] = byteTokens[b]
