@@ -47,6 +47,20 @@ func (s *Share) addCodes(b []byte) (bad uint64) {
 	return uint64(three)
 }
 
+// hasCode3 reports whether any of the 2-bit codes is 3.
+func hasCode3(b []byte) bool {
+	le := binary.LittleEndian
+	var both uint64 // bits whose lower neighbour is set, too
+	for ; len(b) >= 32; b = b[32:] {
+		w0, w1, w2, w3 := le.Uint64(b), le.Uint64(b[8:]), le.Uint64(b[16:]), le.Uint64(b[24:])
+		both |= w0>>1&w0 | w1>>1&w1 | w2>>1&w2 | w3>>1&w3
+	}
+	for _, v := range b {
+		both |= uint64(v) >> 1 & uint64(v)
+	}
+	return both&0x5555555555555555 != 0
+}
+
 // tq1Counts is how many of a TQ1_0 byte's first four digits, and of all five, are 0, 1 and 2.
 var tq1Counts = func() (table [2][256][3]uint8) {
 	for b := range 256 {
@@ -62,8 +76,11 @@ var tq1Counts = func() (table [2][256][3]uint8) {
 	return table
 }()
 
-// addTQ1 counts the weights of one TQ1_0 block.
-func (s *Share) addTQ1(block []byte) {
+// addBlock counts the weights of one TQ1_0 or TQ2_0 block, and returns how many codes are 3.
+func (s *Share) addBlock(t gguf.Type, block []byte) (bad uint64) {
+	if t == gguf.TQ2_0 {
+		return s.addCodes(block[:tq2Bytes-2])
+	}
 	var sum [3]uint64
 	for _, r := range tq1Runs {
 		for _, v := range block[r.bytes : r.bytes+r.stride] {
@@ -72,6 +89,7 @@ func (s *Share) addTQ1(block []byte) {
 		}
 	}
 	s.Minus, s.Zero, s.Plus = s.Minus+sum[0], s.Zero+sum[1], s.Plus+sum[2]
+	return 0
 }
 
 // floatShare counts floating-point numbers while they are {-s, 0, s}, by their bits.

@@ -13,9 +13,9 @@ import (
 
 // VerifyOptions of looking at a whole file. The zero value works.
 type VerifyOptions struct {
-	I2SLayout   string                  // of I2_S tensors in a file that wf did not write: 128 (""), 64
-	FloatShares bool                    // count -1, 0 and +1 in floating-point projections, too, which costs a nanosecond a weight
-	Progress    func(done, total int64) // bytes of tensors; not from two goroutines at a time
+	I2SLayout string                  // of I2_S tensors in a file that wf did not write: 128 (""), 64
+	Shares    bool                    // count -1, 0 and +1, in ternary types and in floating-point projections: up to a nanosecond a weight
+	Progress  func(done, total int64) // bytes of tensors; not from two goroutines at a time
 }
 
 // Verified is what a look at all data of a file found.
@@ -110,7 +110,7 @@ func Verify(ctx context.Context, f *gguf.File, o VerifyOptions) (*Verified, erro
 		} else if t.Constant {
 			v.Warnings = append(v.Warnings, inTensor(name, suspicious))
 		}
-		if t.Share != nil && t.Share.Mixed {
+		if t.mixed {
 			v.Warnings = append(v.Warnings, inTensor(name, fault.New("NOT_TERNARY",
 				"its blocks have scales of their own, so it is not the matrix of a BitNet layer")))
 		}

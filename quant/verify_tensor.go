@@ -21,9 +21,11 @@ import (
 // Finding is what one tensor's data turned out to be.
 type Finding struct {
 	Hash     uint64 // xxh64 of the data
-	Share    *Share // of ternary weights with a finite scale, also of floating-point ones with VerifyOptions.FloatShares; nil for others
+	Share    *Share // with VerifyOptions.Shares, of ternary weights with a finite scale; nil for others
 	Constant bool   // it is a matrix and all its weights are the same
 	Problem  error  // with a code: what is wrong with it, and where first
+
+	mixed bool // TQ blocks have scales of their own
 }
 
 // examine looks at every tensor, one on each processor, the first in the file first, so that a disk reads forward.
@@ -54,7 +56,7 @@ func examine(ctx context.Context, f *gguf.File, layout Layout, o VerifyOptions) 
 				err = fmt.Errorf("looking at tensor %s: panic: %v", fault.Quote(f.Tensors[i].Name), r)
 			}
 		}()
-		e := newExaminer(&f.Tensors[i], layout, o.FloatShares)
+		e := newExaminer(&f.Tensors[i], layout, o.Shares)
 		if err := e.read(ctx, f, buffer, seen); err != nil {
 			return err
 		}
@@ -90,18 +92,20 @@ type examiner struct {
 	blocks   uint64 // looked at so far
 	constant bool   // all blocks are the same so far
 	first    []byte // block
+	half     uint16 // first scale of TQ blocks that is not 0
+	shares   bool   // they are counted
 	share    Share
 	floats   *floatShare // nil: not counted, or not ternary
 	bad      uint64      // codes 3
 	err      error
 }
 
-func newExaminer(info *gguf.TensorInfo, layout Layout, floatShares bool) *examiner {
-	e := &examiner{info: info, cols: info.Dims[0], block: int(info.Type.BlockBytes()), hash: xxhash.New(), constant: info.Rows() > 1}
+func newExaminer(info *gguf.TensorInfo, layout Layout, shares bool) *examiner {
+	e := &examiner{info: info, cols: info.Dims[0], block: int(info.Type.BlockBytes()), hash: xxhash.New(), constant: info.Rows() > 1, shares: shares}
 	if info.Type == gguf.I2_S {
 		e.layout, e.err = layout.In(e.cols, info.Rows())
 	}
-	if floatShares && isFloat(info.Type) && IsProjection(info.Name) {
+	if shares && isFloat(info.Type) && IsProjection(info.Name) {
 		e.floats = new(floatShare)
 	}
 	return e
@@ -149,12 +153,14 @@ func (e *examiner) look(part []byte) {
 	e.constant = e.constant && bytes.Equal(part[:e.block], e.first) && bytes.Equal(part[e.block:], part[:len(part)-e.block])
 	switch e.info.Type {
 	case gguf.I2_S:
-		bad := e.share.addCodes(part)
-		if bad > 0 && e.err == nil {
+		damaged := hasCode3(part)
+		if damaged && e.err == nil {
 			weight, _ := e.layout.firstBad(part, e.blocks*uint64(e.block))
 			e.badCode(weight)
 		}
-		e.bad += bad
+		if damaged || e.shares {
+			e.bad += e.share.addCodes(part)
+		}
 	case gguf.TQ1_0, gguf.TQ2_0:
 		for i := 0; i < len(part); i += e.block {
 			e.lookTQ(part[i:][:e.block], e.blocks+uint64(i/e.block))
@@ -179,31 +185,36 @@ func (e *examiner) badCode(weight uint64) {
 }
 
 func (e *examiner) lookTQ(block []byte, index uint64) {
-	before := e.share
-	if e.info.Type == gguf.TQ1_0 {
-		e.share.addTQ1(block)
-	} else if bad := e.share.addCodes(block[:tq2Bytes-2]); bad > 0 {
-		if e.bad += bad; e.err == nil {
+	if e.info.Type == gguf.TQ2_0 && hasCode3(block[:tq2Bytes-2]) {
+		if e.bad += e.share.addBlock(e.info.Type, block); e.err == nil {
 			var c *CodeError
 			errors.As(UnpackTQ2(make([]int8, tqWeights), make([]float32, 1), block), &c)
 			e.badCode(index*tqWeights + uint64(c.Index))
 		}
+	} else if e.shares {
+		e.share.addBlock(e.info.Type, block)
 	}
 	half := binary.LittleEndian.Uint16(block[len(block)-2:])
-	scale := fromHalf(half)
-	some := e.share.Minus+e.share.Plus > before.Minus+before.Plus
 	switch {
-	case half>>15 != 0 || half&0x7c00 == 0x7c00 || half == 0 && some:
+	case half == e.half && half != 0: // as of all blocks of a BitNet layer
+	case half>>15 != 0 || half&0x7c00 == 0x7c00 || half == 0 && !zeros(e.info.Type, block):
 		if e.err == nil {
 			e.err = fault.New("TENSOR_BAD_SCALE", "the block of %s has the scale %v; it must be positive and finite, or the block all 0",
-				e.place(index*tqWeights), scale)
+				e.place(index*tqWeights), fromHalf(half))
 		}
 	case half == 0:
-	case e.share.Scale == 0:
-		e.share.Scale = scale
+	case e.half == 0:
+		e.half = half
+		e.share.Scale = fromHalf(half)
 	default:
-		e.share.Mixed = e.share.Mixed || scale != e.share.Scale
+		e.share.Mixed = true
 	}
+}
+
+// zeros reports whether all weights of a TQ block are 0.
+func zeros(t gguf.Type, block []byte) bool {
+	var s Share
+	return s.addBlock(t, block) == 0 && s.Minus+s.Plus == 0
 }
 
 func (e *examiner) lookFinite(part []byte) {
@@ -219,7 +230,7 @@ func (e *examiner) lookFinite(part []byte) {
 }
 
 func (e *examiner) finding() Finding {
-	found := Finding{Hash: e.hash.Sum64(), Constant: e.constant && e.sameInBlock(), Problem: e.err}
+	found := Finding{Hash: e.hash.Sum64(), Constant: e.constant && e.sameInBlock(), Problem: e.err, mixed: e.share.Mixed}
 	if e.bad > 0 && fault.Code(e.err) == (&CodeError{}).Code() {
 		found.Problem = fmt.Errorf("%w (%d in all); it is damaged, or its codes lie in another layout (--i2s-layout)", e.err, e.bad)
 	}
@@ -227,7 +238,7 @@ func (e *examiner) finding() Finding {
 		e.share = e.floats.Share
 		e.share.Scale = e.floats.scale(e.info.Type)
 	}
-	if e.floats != nil || IsTernary(e.info.Type) && e.share.Scale-e.share.Scale == 0 {
+	if e.floats != nil || e.shares && IsTernary(e.info.Type) && e.share.Scale-e.share.Scale == 0 {
 		found.Share = &e.share
 	}
 	return found
@@ -235,8 +246,8 @@ func (e *examiner) finding() Finding {
 
 // sameInBlock reports whether all weights of the first block are the same.
 func (e *examiner) sameInBlock() bool {
-	if e.info.Type == gguf.I2_S {
-		return e.share.Weights() == max(e.share.Minus, e.share.Zero, e.share.Plus) && e.bad == 0
+	if c := e.first[0]; e.info.Type == gguf.I2_S {
+		return c == c&3*0b01_01_01_01 && bytes.Count(e.first, e.first[:1]) == len(e.first)
 	}
 	x := make([]float32, e.info.Type.BlockSize())
 	Decode(x, e.info.Type, e.first)

@@ -68,7 +68,7 @@ func TestShare(t *testing.T) {
 				m, trits = packed(typ)
 				scale = 0.5
 			}
-			v, problems, warnings := look(t, m.write(t), VerifyOptions{FloatShares: true})
+			v, problems, warnings := look(t, m.write(t), VerifyOptions{Shares: true})
 			if problems+warnings != "" {
 				t.Fatalf("problems %s, warnings %s: %v", problems, warnings, v.Err())
 			}
@@ -85,7 +85,7 @@ func TestShare(t *testing.T) {
 	t.Run("zeros before the first weight", func(t *testing.T) {
 		x := make([]float32, 512)
 		x[511] = -3
-		v, _, _ := look(t, newModel().floats("blk.0.ffn_up.weight", gguf.F16, x, 256, 2).write(t), VerifyOptions{FloatShares: true})
+		v, _, _ := look(t, newModel().floats("blk.0.ffn_up.weight", gguf.F16, x, 256, 2).write(t), VerifyOptions{Shares: true})
 		if got := v.Tensors[0].Share; *got != (Share{Scale: 3, Minus: 1, Zero: 511}) {
 			t.Errorf("got %+v", got)
 		}

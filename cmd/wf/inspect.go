@@ -121,7 +121,7 @@ func inspectGGUF(ctx context.Context, path, layout string) (*inspection, error) 
 	}
 	defer f.Close()
 	note := func(text string) { v.Notes = append(v.Notes, text) }
-	data, outline, err := checkFile(ctx, f, quant.VerifyOptions{I2SLayout: layout, FloatShares: true}, note)
+	data, outline, err := checkFile(ctx, f, quant.VerifyOptions{I2SLayout: layout, Shares: true}, note)
 	if data == nil {
 		return v, inFile(path, err)
 	}
