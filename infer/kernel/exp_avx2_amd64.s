@@ -2,77 +2,106 @@
 
 #include "textflag.h"
 
-// EXP computes 8 times Exp(x*scale - max) into Y1 by the steps of Exp, nothing fused, and adds them to LANES.
-// VMINPS and VMAXPS return their first operand here if one is NaN, which is x.
-#define EXP(OFFSET, LANES) \
-	VMULPS OFFSET(SI), Y14, Y0; \
-	VSUBPS Y15, Y0, Y0; \
-	VMINPS Y0, Y4, Y0; \
-	VMAXPS Y0, Y5, Y0; \
-	VMULPS Y6, Y0, Y2; \
-	VADDPS Y7, Y2, Y2; \
-	VSUBPS Y7, Y2, Y3; \
-	VMULPS Y8, Y3, Y1; \
-	VSUBPS Y1, Y0, Y0; \
-	VMULPS Y9, Y3, Y1; \
-	VSUBPS Y1, Y0, Y0; \
-	VMULPS 192(R8), Y0, Y1; \
-	VADDPS 224(R8), Y1, Y1; \
-	VMULPS Y0, Y1, Y1; \
-	VADDPS 256(R8), Y1, Y1; \
-	VMULPS Y0, Y1, Y1; \
-	VADDPS 288(R8), Y1, Y1; \
-	VMULPS Y0, Y1, Y1; \
-	VADDPS 320(R8), Y1, Y1; \
-	VMULPS Y0, Y1, Y1; \
-	VADDPS 352(R8), Y1, Y1; \
-	VMULPS Y0, Y0, Y3; \
-	VMULPS Y3, Y1, Y1; \
-	VADDPS Y0, Y1, Y1; \
-	VADDPS Y10, Y1, Y1; \
-	VPSUBD Y7, Y2, Y2; \
-	VPSRAD $1, Y2, Y3; \
-	VPSUBD Y3, Y2, Y2; \
-	VPSLLD $23, Y3, Y3; \
-	VPSLLD $23, Y2, Y2; \
-	VPADDD Y10, Y3, Y3; \
-	VPADDD Y10, Y2, Y2; \
-	VMULPS Y3, Y1, Y1; \
-	VMULPS Y2, Y1, Y1; \
-	VMOVUPS Y1, OFFSET(DI); \
-	VADDPS Y1, LANES, LANES
-
 // func exp16(l *lanes, e, x *float32, n int, scale, max float32, c *[13][8]float32)
-//	for i, v := range x { e[i] = Exp(v*scale - max); l[i%16] += e[i] }
+//	for i, v := range x { e[i] = Exp(v*scale - max); l[i%16] += e[i] } // by the steps of Exp, nothing fused
 //	R9 l, DI e, SI x, CX n, R8 constants
-//	Y4 expMax, Y5 expMin, Y6 log2E, Y7 roundMagic, Y8 ln2Hi, Y9 ln2Lo, Y10 one (also the exponent's bias), Y12-Y13 lanes, Y14 scale, Y15 max
+//	Y8 expMax, Y9 expMin, Y10 roundMagic, Y11 one (also the exponent's bias), Y12 scale, Y13 max, Y14-Y15 lanes
+//	Two vectors go side by side, so that one works while the other waits: Y0, Y4 x and r; Y1, Y5 t and n; Y2, Y6 k; Y3, Y7 the polynomial.
+//	VMINPS and VMAXPS return their first operand here if one is NaN, which is x.
 TEXT ·exp16(SB), NOSPLIT, $0-48
 	MOVQ l+0(FP), R9
 	MOVQ e+8(FP), DI
 	MOVQ x+16(FP), SI
 	MOVQ n+24(FP), CX
-	VBROADCASTSS scale+32(FP), Y14
-	VBROADCASTSS max+36(FP), Y15
+	VBROADCASTSS scale+32(FP), Y12
+	VBROADCASTSS max+36(FP), Y13
 	MOVQ c+40(FP), R8
-	VMOVUPS 0(R8), Y4
-	VMOVUPS 32(R8), Y5
-	VMOVUPS 64(R8), Y6
-	VMOVUPS 96(R8), Y7
-	VMOVUPS 128(R8), Y8
-	VMOVUPS 160(R8), Y9
-	VMOVUPS 384(R8), Y10
-	VMOVUPS 0(R9), Y12
-	VMOVUPS 32(R9), Y13
+	VMOVUPS 0(R8), Y8
+	VMOVUPS 32(R8), Y9
+	VMOVUPS 96(R8), Y10
+	VMOVUPS 384(R8), Y11
+	VMOVUPS 0(R9), Y14
+	VMOVUPS 32(R9), Y15
 
 loop:
-	EXP(0, Y12)
-	EXP(32, Y13)
+	VMULPS 0(SI), Y12, Y0
+	VMULPS 32(SI), Y12, Y4
+	VSUBPS Y13, Y0, Y0
+	VSUBPS Y13, Y4, Y4
+	VMINPS Y0, Y8, Y0
+	VMINPS Y4, Y8, Y4
+	VMAXPS Y0, Y9, Y0
+	VMAXPS Y4, Y9, Y4
+	VMULPS 64(R8), Y0, Y1
+	VMULPS 64(R8), Y4, Y5
+	VADDPS Y10, Y1, Y1
+	VADDPS Y10, Y5, Y5
+	VSUBPS Y10, Y1, Y2
+	VSUBPS Y10, Y5, Y6
+	VMULPS 128(R8), Y2, Y3
+	VMULPS 128(R8), Y6, Y7
+	VSUBPS Y3, Y0, Y0
+	VSUBPS Y7, Y4, Y4
+	VMULPS 160(R8), Y2, Y3
+	VMULPS 160(R8), Y6, Y7
+	VSUBPS Y3, Y0, Y0
+	VSUBPS Y7, Y4, Y4
+	VMULPS 192(R8), Y0, Y3
+	VMULPS 192(R8), Y4, Y7
+	VADDPS 224(R8), Y3, Y3
+	VADDPS 224(R8), Y7, Y7
+	VMULPS Y0, Y3, Y3
+	VMULPS Y4, Y7, Y7
+	VADDPS 256(R8), Y3, Y3
+	VADDPS 256(R8), Y7, Y7
+	VMULPS Y0, Y3, Y3
+	VMULPS Y4, Y7, Y7
+	VADDPS 288(R8), Y3, Y3
+	VADDPS 288(R8), Y7, Y7
+	VMULPS Y0, Y3, Y3
+	VMULPS Y4, Y7, Y7
+	VADDPS 320(R8), Y3, Y3
+	VADDPS 320(R8), Y7, Y7
+	VMULPS Y0, Y3, Y3
+	VMULPS Y4, Y7, Y7
+	VADDPS 352(R8), Y3, Y3
+	VADDPS 352(R8), Y7, Y7
+	VMULPS Y0, Y0, Y2
+	VMULPS Y4, Y4, Y6
+	VMULPS Y2, Y3, Y3
+	VMULPS Y6, Y7, Y7
+	VADDPS Y0, Y3, Y3
+	VADDPS Y4, Y7, Y7
+	VADDPS Y11, Y3, Y3
+	VADDPS Y11, Y7, Y7
+	VPSUBD Y10, Y1, Y1
+	VPSUBD Y10, Y5, Y5
+	VPSRAD $1, Y1, Y2
+	VPSRAD $1, Y5, Y6
+	VPSUBD Y2, Y1, Y1
+	VPSUBD Y6, Y5, Y5
+	VPSLLD $23, Y2, Y2
+	VPSLLD $23, Y6, Y6
+	VPSLLD $23, Y1, Y1
+	VPSLLD $23, Y5, Y5
+	VPADDD Y11, Y2, Y2
+	VPADDD Y11, Y6, Y6
+	VPADDD Y11, Y1, Y1
+	VPADDD Y11, Y5, Y5
+	VMULPS Y2, Y3, Y3
+	VMULPS Y6, Y7, Y7
+	VMULPS Y1, Y3, Y3
+	VMULPS Y5, Y7, Y7
+	VMOVUPS Y3, 0(DI)
+	VMOVUPS Y7, 32(DI)
+	VADDPS Y3, Y14, Y14
+	VADDPS Y7, Y15, Y15
 	ADDQ $64, SI
 	ADDQ $64, DI
 	SUBQ $16, CX
 	JNZ loop
 
-	VMOVUPS Y12, 0(R9)
-	VMOVUPS Y13, 32(R9)
+	VMOVUPS Y14, 0(R9)
+	VMOVUPS Y15, 32(R9)
 	VZEROUPPER
 	RET
