@@ -10,7 +10,7 @@ import (
 )
 
 // free are the options that do not change the bytes of the model, or that the file records elsewhere (Name, Version).
-var free = []string{"Path", "ConfigDir", "Out", "SplitMaxSize", "Name", "Version", "Force", "DryRun", "Verify", "Threads", "Progress", "Notice", "calls"}
+var free = []string{"Path", "ConfigDir", "Out", "SplitMaxSize", "Format", "Name", "Version", "Force", "DryRun", "Verify", "Threads", "Progress", "Notice", "calls"}
 
 // TestCanonical sets every option alone and holds what a file would record against what is read back.
 func TestCanonical(t *testing.T) {

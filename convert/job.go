@@ -41,6 +41,9 @@ func open(o Options) (*job, error) {
 	if o.Name == "" {
 		o.Name = nameOf(ckpt.Dir)
 	}
+	if o.Format == FormatSGL {
+		o.Type, o.TokenEmbedding, o.OutputTensor = "i2_s", "f32", "f32" // what it holds: codes, and floats
+	}
 	j := &job{o: o, ckpt: ckpt, side: sidecars{dir: o.ConfigDir}}
 	if j.config, j.tok, err = j.side.read(); err != nil {
 		j.close()

@@ -40,6 +40,7 @@ type Options struct {
 	Name      string // general.name; "" means the checkpoint folder's name
 	Version   string // wf.version: the release that writes the file
 
+	Format         string   // "" or gguf, or FormatSGL, for which types are settled
 	Type           string   // type of the matrices, in any case: f16 ("" too), bf16, f32, q8_0, i2_s, tq1_0, tq2_0 or auto
 	TokenEmbedding string   // type of token_embd.weight; "" means what Type implies (FORMATS.md 2.11)
 	OutputTensor   string   // type of output.weight; the same
@@ -104,6 +105,10 @@ func (o *Options) Validate() error {
 	oneOf("--outtype", strings.ToLower(o.Type), "f16", "bf16", "f32", "q8_0", "i2_s", "tq1_0", "tq2_0", auto)
 	oneOf("--token-embedding-type", strings.ToLower(o.TokenEmbedding), "f16", "bf16", "f32", "q8_0", "q6_k", "q4_0")
 	oneOf("--output-tensor-type", strings.ToLower(o.OutputTensor), "f16", "bf16", "f32", "q8_0", "q6_k", "q4_0")
+	oneOf("--format", o.Format, "gguf", FormatSGL)
+	if o.Format == FormatSGL && (o.SplitMaxSize > 0 || len(o.TensorTypes)+len(o.OverrideKV) > 0 || o.KeepMasterWeights) {
+		add("--format %s has no place for --split-max-size, --tensor-type, --override-kv and --keep-master-weights", FormatSGL)
+	}
 	if _, err := quant.ParseRules(o.TensorTypes); err != nil {
 		problems = append(problems, err)
 	}

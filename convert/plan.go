@@ -44,6 +44,8 @@ type TensorPlan struct {
 	Order Order   // of the rows
 	Head  uint64  // rows that Order regroups at a time
 
+	WeightScale float32 // the checkpoint's own, which is in Scale already; 0 if it has none
+
 	Values []float32 // of a computed tensor
 }
 
@@ -324,7 +326,7 @@ func (p *planner) tensor(k *piece, rule string) (TensorPlan, error) {
 	}
 	if k.part == names.AttnQ || k.part == names.AttnK {
 		t.Head = uint64(p.config.HeadDim)
-		switch wanted := p.Architecture.interleaved(); {
+		switch wanted := p.Architecture.interleaved() && p.o.Format != FormatSGL; {
 		case wanted && !k.meta:
 			t.Order = Interleaved
 		case !wanted && k.meta:
@@ -341,6 +343,7 @@ func (p *planner) tensor(k *piece, rule string) (TensorPlan, error) {
 	factor := float32(1)
 	if k.scale != nil {
 		p.Dropped = append(p.Dropped, k.scale.Name+": in the weights")
+		t.WeightScale = v.WeightScale
 		if factor = v.WeightScale; rule == divide {
 			factor = 1 / v.WeightScale
 		}

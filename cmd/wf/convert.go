@@ -48,6 +48,7 @@ conversion stops and writes nothing.`,
 	}
 	f := cmd.Flags()
 	f.StringVarP(&o.Out, "output", "o", "", "GGUF `file` to write (NAME-TYPE.gguf in the working directory)")
+	f.StringVar(&o.Format, "format", "gguf", "gguf, or sglkernel: the .bin of WrinkleFree's engine, whose types are settled")
 	f.StringVar(&o.Type, "outtype", "f16", "`type` of the matrices: f16, bf16, f32, q8_0, i2_s, tq1_0, tq2_0 or auto")
 	f.StringVar(&o.TokenEmbedding, "token-embedding-type", "", "`type` of the token embedding (what --outtype implies)")
 	f.StringVar(&o.OutputTensor, "output-tensor-type", "", "`type` of an untied output matrix (what --outtype implies)")
