@@ -1,9 +1,12 @@
-// Times wf and llama.cpp side by side on one random model of the 2B shape, in turn, and prints the medians as Markdown.
+// Times wf and other programs on one random model of the 2B shape, in turn, and prints the medians as Markdown.
 //
-//	node docs/performance/peers.mjs [WORK]      (make peers; needs Go, Node 20, npm, 4 GB of disk in WORK)
+//	node docs/performance/peers.mjs [WORK]      (make peers; needs Go, Node 20, npm, 10 GB of disk in WORK)
 //
-// llama.cpp is the library that the npm package node-llama-cpp carries, prebuilt for this processor; it is installed into WORK. Both run the same
-// weights: I2_S in wf, TQ2_0 in llama.cpp, which has no I2_S; embedding and head in Q8_0. ROUNDS (3) and THREADS (2) come from the environment.
+// llama.cpp is the library that the npm package node-llama-cpp carries, prebuilt for this processor; it is installed into WORK. ik_llama.cpp takes
+// part if IK_BIN names the folder of its llama-bench and llama-quantize, built with cmake -DGGML_NATIVE=ON and nothing else of weight.
+//
+// All run the same weights: I2_S in wf, TQ2_0 in llama.cpp, which has no I2_S, IQ2_BN with run-time repack in ik_llama.cpp; embedding and head in
+// Q8_0. ROUNDS (3) and THREADS (2) come from the environment.
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -18,38 +21,48 @@ const work = resolve(process.argv[2] ?? mkdtempSync(join(tmpdir(), 'wf-peers-'))
 if (process.argv[3] === 'llama.cpp') await measureLlama(process.argv[4]);
 else compare();
 
-// compare runs both, round by round, each in a process of its own.
+// compare runs all programs, round by round, each in a process of its own that warms up before each test that counts.
 function compare() {
   const root = join(dirname(fileURLToPath(import.meta.url)), '../..');
   mkdirSync(work, { recursive: true });
-  const call = (command, args, cwd = work) => execFileSync(command, args, { cwd, encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'], maxBuffer: 1 << 26 });
-  const wf = join(work, 'wf'), i2s = join(work, '2b-I2_S.gguf'), tq2 = join(work, '2b-TQ2_0.gguf');
+  const call = (command, args, cwd = work) => execFileSync(command, args.map(String), { cwd, encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'], maxBuffer: 1 << 26 });
+  const lines = text => text.trim().split('\n').map(line => JSON.parse(line));
+  const make = (file, f) => { const path = join(work, file); if (!existsSync(path)) f(path); return path; };
+  const wf = join(work, 'wf');
   call('go', ['build', '-o', wf, './cmd/wf'], root);
-  if (!existsSync(join(work, 'node_modules/node-llama-cpp'))) call('npm', ['install', '--no-fund', '--ignore-scripts', 'node-llama-cpp@3.22.1']);
-  if (!existsSync(i2s)) call(wf, ['bench', '--synthetic', 'bitnet-2b', '--save', i2s]);
-  if (!existsSync(tq2)) call(wf, ['-q', 'quantize', i2s, tq2, 'TQ2_0', '--token-embedding-type', 'q8_0']);
+  const i2s = make('2b-I2_S.gguf', path => call(wf, ['bench', '--synthetic', 'bitnet-2b', '--save', path]));
+  const sizes = ['-t', threads, '-p', prompts.join(), '-n', generated, '-r', 1];
 
-  const samples = { wf: {}, 'llama.cpp': {} };
-  const add = (who, test, rate) => (samples[who][test] ??= []).push(rate);
-  let kernel = '';
+  const programs = { wf: () => lines(call(wf, ['-q', 'bench', '-m', i2s, ...sizes, '--max-tokens', 0, '-o', 'jsonl'])).map(r => [r.test, r.median_ts]) };
+  make('node_modules/node-llama-cpp', () => call('npm', ['install', '--no-fund', '--ignore-scripts', 'node-llama-cpp@3.22.1']));
+  const tq2 = make('2b-TQ2_0.gguf', path => call(wf, ['-q', 'quantize', i2s, path, 'TQ2_0', '--token-embedding-type', 'q8_0']));
+  programs['llama.cpp'] = () => lines(call(process.execPath, [fileURLToPath(import.meta.url), work, 'llama.cpp', tq2]));
+  if (process.env.IK_BIN) {
+    const iq2 = make('2b-IQ2_BN.gguf', path => {
+      const f16 = make('2b-F16.gguf', path => call(wf, ['-q', 'bench', '--synthetic', 'bitnet-2b', '--type', 'f16', '--save', path]));
+      call(join(process.env.IK_BIN, 'llama-quantize'), ['--token-embedding-type', 'q8_0', f16, path, 'IQ2_BN', threads]);
+    });
+    programs['ik_llama.cpp'] = () => JSON.parse(call(join(process.env.IK_BIN, 'llama-bench'), ['-m', iq2, ...sizes, '-rtr', 1, '-o', 'json']))
+      .map(r => [r.n_gen ? `tg${r.n_gen}` : `pp${r.n_prompt}`, r.avg_ts]);
+  }
+
+  const rates = {}; // of a program and a test, by round
   for (let round = 1; round <= rounds; round++) {
-    console.error(`round ${round} of ${rounds}`);
-    for (const line of call(wf, ['-q', 'bench', '-m', i2s, '-t', `${threads}`, '-p', prompts.join(), '-n', `${generated}`, '-r', '1', '--max-tokens', '0', '-o', 'jsonl']).trim().split('\n')) {
-      const row = JSON.parse(line);
-      kernel = row.kernel;
-      add('wf', row.test, row.median_ts);
-    }
-    for (const line of call(process.execPath, [fileURLToPath(import.meta.url), work, 'llama.cpp', tq2]).trim().split('\n')) {
-      const row = JSON.parse(line);
-      add('llama.cpp', row.test, row.rate);
+    for (const [name, measure] of Object.entries(programs)) {
+      console.error(`round ${round} of ${rounds}: ${name}`);
+      for (const [test, rate] of measure()) ((rates[name] ??= {})[test] ??= []).push(rate);
     }
   }
   const median = a => { const s = [...a].sort((x, y) => x - y), m = s.length; return (s[(m - 1) >> 1] + s[m >> 1]) / 2; };
-  console.log(`${threads} threads, wf's kernel ${kernel}, medians of ${rounds} rounds\n`);
-  console.log('| test | wf tokens/s | llama.cpp tokens/s | wf / llama.cpp, median (each round) |\n| --- | ---: | ---: | --- |');
+  const peers = Object.keys(programs).slice(1);
+  console.log(`${threads} threads, medians of ${rounds} rounds, tokens/s; behind each peer wf's rate over the peer's, as median and in each round\n`);
+  console.log(`| test | wf | ${peers.map(p => `${p} | wf / ${p}`).join(' | ')} |\n| --- | ---: |${' ---: | --- |'.repeat(peers.length)}`);
   for (const test of tests) {
-    const a = samples.wf[test], b = samples['llama.cpp'][test], ratios = a.map((v, i) => v / b[i]);
-    console.log(`| ${test} | ${median(a).toFixed(1)} | ${median(b).toFixed(1)} | ${median(ratios).toFixed(2)} (${ratios.map(r => r.toFixed(2)).join(', ')}) |`);
+    const cells = peers.map(p => {
+      const ratios = rates.wf[test].map((v, i) => v / rates[p][test][i]);
+      return `${median(rates[p][test]).toFixed(1)} | **${median(ratios).toFixed(2)}** (${ratios.map(r => r.toFixed(2)).join(', ')})`;
+    });
+    console.log(`| ${test} | ${median(rates.wf[test]).toFixed(1)} | ${cells.join(' | ')} |`);
   }
 }
 
@@ -60,7 +73,7 @@ async function measureLlama(model) {
   const context = await (await llama.loadModel({ modelPath: model })).createContext({ contextSize: 1024, batchSize: 512, threads, sequences: 1 });
   const sequence = context.getSequence();
   const ids = n => Array.from({ length: n }, (_, i) => (i * 7919 + 100) % 9000);
-  const report = (test, tokens, ms) => console.log(JSON.stringify({ test, rate: tokens / ms * 1000 }));
+  const report = (test, tokens, ms) => console.log(JSON.stringify([test, tokens / ms * 1000]));
   for (const n of prompts) {
     for (const counts of [false, true]) {
       await sequence.clearHistory();
