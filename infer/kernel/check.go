@@ -190,6 +190,26 @@ var checks = []checkOf{
 		k.divide(x, 0.7)
 		return x
 	}},
+	{"scale", func(k *kernel, d *checkData) []float32 {
+		y := make([]float32, checkCols)
+		k.scale(y, d.floats[:checkCols], d.floats[checkCols:][:checkCols], 0.7)
+		return y
+	}},
+	{"add", func(k *kernel, d *checkData) []float32 {
+		x := slices.Clone(d.floats[:checkCols])
+		k.add(x, d.floats[checkCols:][:checkCols])
+		return x
+	}},
+	{"gate", func(k *kernel, d *checkData) []float32 {
+		g := slices.Clone(d.floats[:checkCols])
+		k.gate(g, d.floats[checkCols:][:checkCols], d.floats[2*checkCols:][:checkCols])
+		return g
+	}},
+	{"relu", func(k *kernel, d *checkData) []float32 {
+		g := slices.Clone(d.floats[:checkCols])
+		k.relu(g, d.floats[checkCols:][:checkCols])
+		return g
+	}},
 	{"exp", func(k *kernel, d *checkData) []float32 {
 		var l lanes
 		e := make([]float32, checkCols)

@@ -20,6 +20,20 @@ func TestElements(t *testing.T) {
 			k.divide(x, 0.7)
 			divideGeneric(want, 0.7)
 			requireSame(t, "divide", x, want)
+
+			u, e := guarded(t, floats(rng, n)), guarded(t, floats(rng, n))
+			for name, run := range map[string]func(k *kernel, x []float32){
+				"scale": func(k *kernel, x []float32) { k.scale(x, x, u, 0.3) },
+				"add":   func(k *kernel, x []float32) { k.add(x, u) },
+				"gate":  func(k *kernel, x []float32) { k.gate(x, e, u) },
+				"relu":  func(k *kernel, x []float32) { k.relu(x, u) },
+			} {
+				want := slices.Clone(x)
+				run(&generic, want)
+				got := guarded(t, x)
+				run(&k, got)
+				requireSame(t, name, got, want)
+			}
 		}
 	})
 }

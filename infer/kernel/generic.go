@@ -186,6 +186,31 @@ func divideGeneric(x []float32, by float32) {
 	}
 }
 
+func scaleGeneric(y, x, w []float32, r float32) {
+	for i, v := range x {
+		y[i] = v * r * w[i]
+	}
+}
+
+func addGeneric(x, y []float32) {
+	for i := range x {
+		x[i] += y[i]
+	}
+}
+
+func gateGeneric(g, e, u []float32) {
+	for i := range g {
+		g[i] = g[i] / (1 + e[i]) * u[i]
+	}
+}
+
+func reluGeneric(g, u []float32) {
+	for i := range g {
+		r := max(g[i], 0)
+		g[i] = r * r * u[i]
+	}
+}
+
 func expGeneric(l *lanes, e, x []float32, scale, max float32) {
 	for i, v := range x {
 		e[i] = Exp(float32(v*scale) - max)

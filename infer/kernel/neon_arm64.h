@@ -24,6 +24,7 @@
 #define FDIV(M, N, D) WORD $(0x6E20FC00 | M<<16 | N<<5 | D)   // FDIV D.4S, N.4S, M.4S: N / M
 #define FMIN(M, N, D) WORD $(0x4EA0F400 | M<<16 | N<<5 | D)   // FMIN D.4S, N.4S, M.4S: NaN if one is
 #define FMAX(M, N, D) WORD $(0x4E20F400 | M<<16 | N<<5 | D)   // FMAX D.4S, N.4S, M.4S: NaN if one is
+#define FMAXNM(M, N, D) WORD $(0x4E20C400 | M<<16 | N<<5 | D) // FMAXNM D.4S, N.4S, M.4S: the other if one is a quiet NaN
 #define SCVTF(N, D) WORD $(0x4E21D800 | N<<5 | D)             // SCVTF D.4S, N.4S: int32 to float32 as FPCR rounds, to nearest even
 #define FCVTNS(N, D) WORD $(0x4E21A800 | N<<5 | D)            // FCVTNS D.4S, N.4S: float32 to int32, to nearest even
 #define SQXTN4(N, D) WORD $(0x0E614800 | N<<5 | D)            // SQXTN D.4H, N.4S

@@ -10,9 +10,7 @@ func RMSNorm(y, x, w []float32, eps float32) {
 	}
 	for ; len(x) > 0; x, y = x[n:], y[n:] {
 		r := 1 / sqrt(active.squares(x[:n])/float32(n)+eps)
-		for i, v := range x[:n] {
-			y[i] = v * r * w[i]
-		}
+		active.scale(y[:n], x[:n], w, r)
 	}
 }
 
@@ -26,24 +24,17 @@ func SiLUMul(g, u []float32) {
 	for len(g) > 0 {
 		n := min(len(g), len(w.terms))
 		active.exp(&w.lanes, w.terms[:n], g[:n], -1, 0)
-		for i, e := range w.terms[:n] {
-			g[i] = g[i] / (1 + e) * u[i]
-		}
+		active.gate(g[:n], w.terms[:n], u[:n])
 		g, u = g[n:], u[n:]
 	}
 }
 
 // ReLU2Mul computes g = (max(g,0)*max(g,0))*u. NaN stays NaN.
 func ReLU2Mul(g, u []float32) {
-	for i, v := range u[:len(g)] {
-		r := max(g[i], 0)
-		g[i] = r * r * v
-	}
+	active.relu(g, u[:len(g)])
 }
 
 // Add computes x += y.
 func Add(x, y []float32) {
-	for i, v := range y[:len(x)] {
-		x[i] += v
-	}
+	active.add(x, y[:len(x)])
 }

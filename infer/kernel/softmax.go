@@ -2,6 +2,7 @@ package kernel
 
 import (
 	"math"
+	"slices"
 	"sync"
 )
 
@@ -31,27 +32,44 @@ func softmaxTerms(x []float32, scale, top float32) float32 {
 // softmax probability without skip, summed in the canonical order. ok is false if a logit is NaN or +Inf, or all are -Inf; skip's own logit
 // counts for nothing.
 func ArgMaxConfidence(logits []float32, skip int) (index int, p float32, ok bool) {
-	index, top := -1, float32(math.Inf(-1))
-	for i, v := range logits {
-		if !(v <= top) && i != skip { // larger, or NaN
-			index, top = i, v
-			if !(v <= math.MaxFloat32) {
-				return i, 0, false
-			}
-		}
-	}
-	if index < 0 {
-		return -1, 0, false
-	}
 	w := expWorks.Get().(*expWork)
 	defer expWorks.Put(w)
+	top, piece := float32(math.Inf(-1)), -1 // the largest, and where the piece begins that has it first
+	for at := 0; at < len(logits); at += len(w.terms) {
+		if t := active.top(w.load(logits, at, skip)); t > top {
+			top, piece = t, at
+		}
+	}
+	if !(top <= math.MaxFloat32) || piece < 0 {
+		return oddLogit(logits, skip)
+	}
+	index = piece + slices.Index(w.load(logits, piece, skip), top)
 	w.lanes = lanes{}
 	for at := 0; at < len(logits); at += len(w.terms) {
-		terms := w.terms[:copy(w.terms[:], logits[at:])]
-		if i := skip - at; i >= 0 && i < len(terms) {
-			terms[i] = float32(math.Inf(-1)) // adds exp(-Inf) = +0
-		}
+		terms := w.load(logits, at, skip)
 		active.exp(&w.lanes, terms, terms, 1, top)
 	}
-	return index, 1 / w.lanes.sum(), true
+	if p = 1 / w.lanes.sum(); p != p {
+		return oddLogit(logits, skip)
+	}
+	return index, p, true
+}
+
+// load copies a piece of the logits to terms, with -Inf, of which exp is +0, for the one to skip.
+func (w *expWork) load(logits []float32, at, skip int) []float32 {
+	terms := w.terms[:copy(w.terms[:], logits[at:])]
+	if i := skip - at; i >= 0 && i < len(terms) {
+		terms[i] = float32(math.Inf(-1))
+	}
+	return terms
+}
+
+// oddLogit is ArgMaxConfidence where there is no answer: the first logit that is NaN or +Inf, or -1 if all are -Inf.
+func oddLogit(logits []float32, skip int) (index int, p float32, ok bool) {
+	for i, v := range logits {
+		if !(v <= math.MaxFloat32) && i != skip {
+			return i, 0, false
+		}
+	}
+	return -1, 0, false
 }

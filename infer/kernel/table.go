@@ -45,6 +45,12 @@ type kernel struct {
 	top func(x []float32) float32
 	// divide computes x[i] /= by.
 	divide func(x []float32, by float32)
+	// scale computes y[i] = x[i] * r * w[i]; add x[i] += y[i]; gate g[i] = g[i] / (1+e[i]) * u[i]; relu g[i] = max(g[i], 0)² * u[i]. All slices
+	// have one length; y of scale may be x.
+	scale func(y, x, w []float32, r float32)
+	add   func(x, y []float32)
+	gate  func(g, e, u []float32)
+	relu  func(g, u []float32)
 	// exp writes e[i] = Exp(x[i]*scale - max) and adds it to lane i%16. e may be x.
 	exp func(l *lanes, e, x []float32, scale, max float32)
 
@@ -58,7 +64,7 @@ var generic = kernel{
 	unpackQ6: unpackQ6Generic, rowsQ6: rowsQ6Generic, inputsQ6: inputsQ6Generic,
 	decodeF16: decodeF16Generic, decodeBF16: decodeBF16Generic,
 	dots: dotsGeneric, mixF32: mixF32Generic, mixF16: mixF16Generic, mixes: mixesGeneric,
-	top: topGeneric, divide: divideGeneric, exp: expGeneric,
+	top: topGeneric, divide: divideGeneric, scale: scaleGeneric, add: addGeneric, gate: gateGeneric, relu: reluGeneric, exp: expGeneric,
 }
 
 // active is the implementation in use; kernels lists what this build has, best first.

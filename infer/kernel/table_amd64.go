@@ -25,6 +25,6 @@ var avx2 = kernel{
 	unpackQ6: unpackQ6AVX2, rowsQ6: rowsQ6AVX2, inputsQ6: inputsQ6AVX2,
 	decodeF16: decodeF16AVX2, decodeBF16: decodeBF16AVX2,
 	dots: dotsAVX2, mixF32: mixF32AVX2, mixF16: mixF16AVX2, mixes: mixesAVX2,
-	top: topAVX2, divide: divideAVX2, exp: expAVX2,
+	top: topAVX2, divide: divideAVX2, scale: scaleAVX2, add: addAVX2, gate: gateAVX2, relu: reluAVX2, exp: expAVX2,
 	peaks: []peakLoop{{"VPMADDUBSW+VPADDW", true, 256, peakMaddubs}, {"VFMADD231PS", false, 96, peakFMA}},
 }

@@ -19,6 +19,6 @@ var neon = kernel{
 	unpackQ6: unpackQ6Generic, rowsQ6: rowsQ6Generic, inputsQ6: inputsQ6Generic,
 	decodeF16: decodeF16NEON, decodeBF16: decodeBF16NEON,
 	dots: dotsNEON, mixF32: mixF32NEON, mixF16: mixF16NEON, mixes: mixesNEON,
-	top: topGeneric, divide: divideNEON, exp: expNEON,
+	top: topNEON, divide: divideNEON, scale: scaleNEON, add: addNEON, gate: gateNEON, relu: reluNEON, exp: expNEON,
 	peaks: []peakLoop{{"SMLAL", true, 128, peakSMLAL}, {"FMLA", false, 64, peakFMLA}},
 }
