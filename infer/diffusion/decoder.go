@@ -110,6 +110,9 @@ func NewDecoder(m Model, prompt []int32, o Options) (*Decoder, error) {
 
 	var positions int
 	d.how, positions = s.begin(d)
+	if s.auto && d.stats.Auto == nil {
+		s.Warn("decode mode auto has nothing to choose in " + manner(c))
+	}
 	prefix := s.Prefix[:min(len(s.Prefix), d.pagesIn(d.n0-1))] // a row of the prompt is left that predicts the first token
 	if d.cache, err = m.NewCacheFrom(prefix, positions); err != nil {
 		return nil, err
@@ -198,8 +201,10 @@ func (d *Decoder) Took(t time.Duration) { d.stats.Seconds[d.kind] += t.Seconds()
 // Result returns the answer as far as it is settled.
 func (d *Decoder) Result() *Result {
 	d.stats.NewTokens = d.settled - d.n0
+	stats := d.stats
+	stats.Auto = stats.Auto.clone()
 	return &Result{
-		IDs: slices.Clone(d.ids[d.n0:d.settled]), Text: d.reading.shown.String(), FinishReason: d.finish, Seed: d.sampler.seed, Stats: d.stats,
+		IDs: slices.Clone(d.ids[d.n0:d.settled]), Text: d.reading.shown.String(), FinishReason: d.finish, Seed: d.sampler.seed, Stats: stats,
 		Logprobs: d.LastLogprobs(d.settled - d.n0),
 	}
 }

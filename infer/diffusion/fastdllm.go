@@ -13,13 +13,17 @@ type fastDLLM struct {
 	width  int  // of a sub-block; in greedy mode the whole block is one
 	sub    int  // where the sub-block of the last denoise step starts
 	passes int  // denoise steps that the sub-block has had
+	reuse  bool // of what is stored, by passes over a sub-block alone
 	stored bool // the cache holds keys and values of the whole current block, from masks as they may be
 }
 
 func startFastDLLM(d *Decoder) (decoding, int) {
-	a := &fastDLLM{Decoder: d, width: d.SubBlockSize}
-	if d.Mode == names.ModeGreedy {
+	a := &fastDLLM{Decoder: d, width: d.SubBlockSize, reuse: d.SubBlockCache}
+	switch {
+	case d.Mode == names.ModeGreedy:
 		a.width = d.BlockSize
+	case d.auto:
+		d.stats.Auto = newAuto(d.BlockSize, d.SubBlockSize, d.SubBlockCache)
 	}
 	d.seg.Mask = infer.Mask{Block: d.BlockSize}
 	return a, (d.limit + d.BlockSize - 1) / d.BlockSize * d.BlockSize
@@ -42,6 +46,10 @@ func (a *fastDLLM) plan() {
 	if len(a.ids) < end { // 2: a new block begins with what is known
 		a.open(end)
 		a.stored = false
+		if auto := a.stats.Auto; auto != nil {
+			c := auto.next()
+			a.width, a.reuse = c.SubBlockSize, c.SubBlockCache
+		}
 	}
 	if mask := a.firstMask(a.start); mask < end {
 		a.denoise(mask, end)
@@ -58,7 +66,7 @@ func (a *fastDLLM) denoise(mask, end int) {
 	if sub != a.sub {
 		a.sub, a.passes = sub, 0
 	}
-	if a.SubBlockCache && a.stored && mask > sub {
+	if a.reuse && a.stored && mask > sub {
 		a.pass(DenoiseSubBlock, sub, sub+a.width)
 		a.seg.Extent = end
 	} else {
@@ -74,6 +82,9 @@ func (a *fastDLLM) denoise(mask, end int) {
 func (a *fastDLLM) accept(guesses []Take) {
 	switch a.kind {
 	case Prefill, Commit:
+		if a.kind == Commit {
+			a.count(1)
+		}
 		a.start += len(a.seg.IDs)
 		if len(guesses) > 0 { // the first token of a new block
 			a.append(guesses)
@@ -81,6 +92,15 @@ func (a *fastDLLM) accept(guesses []Take) {
 	default:
 		a.stored = true
 		a.passes++
-		a.fill(eventDenoise, a.start, a.sub-a.start, confident(guesses, a.theta(a.passes)))
+		taken := confident(guesses, a.theta(a.passes))
+		a.count(len(taken))
+		a.fill(eventDenoise, a.start, a.sub-a.start, taken)
+	}
+}
+
+// count tells mode auto what the pass has brought.
+func (a *fastDLLM) count(tokens int) {
+	if a.stats.Auto != nil {
+		a.stats.Auto.count(len(a.seg.IDs), len(a.seg.Logits), tokens)
 	}
 }

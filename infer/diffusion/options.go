@@ -14,7 +14,7 @@ import (
 
 // Options of one request. The zero value takes what the file states, then the dialect's defaults (DECODING.md).
 type Options struct {
-	Mode          string        // iterative, greedy, adaptive, autoregressive; "" or auto: the file's, else the dialect's
+	Mode          string        // iterative, greedy, adaptive, autoregressive; "": the file's, else the dialect's; auto: that, and see Auto
 	Threshold     *float32      // take a masked token whose confidence exceeds this, 0..1; nil: the file's, else the dialect's
 	BlockSize     int           // positions in a block; 0: the file's
 	SubBlockSize  int           // fast-dllm-v2: positions in a sub-block, divides BlockSize; 0: the file's
@@ -59,6 +59,8 @@ const (
 	maxStopStrings     = 16
 	maxStopStringBytes = 1024
 
+	modeAuto = "auto"
+
 	noMask = -1 // the mask token of a model that has none: no id equals it
 )
 
@@ -90,6 +92,7 @@ type settings struct {
 	begin     func(*Decoder) (decoding, int)
 	mask      int32
 	shift     bool
+	auto      bool    // Mode was auto
 	threshold float32 // what Threshold comes to
 	topP      float32 // what TopP comes to
 }
@@ -102,8 +105,8 @@ func (o Options) Validate(c *infer.Config) error {
 
 func (o Options) resolve(c *infer.Config) (*settings, error) {
 	s := &settings{Options: o, mask: noMask, topP: 1}
-	if s.Mode == "auto" {
-		s.Mode = ""
+	if s.Mode == modeAuto {
+		s.Mode, s.auto = "", true
 	}
 	if s.Warn == nil {
 		s.Warn = func(string) {}
@@ -139,7 +142,7 @@ func (s *settings) pair(d *infer.DiffusionConfig) error {
 		return nil
 	case s.Mode == names.ModeAutoregressive:
 		return fault.New("MODE_MISMATCH", "decode mode autoregressive, but this is a diffusion model (dialect %s, mask token %d) that was trained to "+
-			"fill in blocks; use --decode-mode auto, or override with --mask-token-id none", fault.Quote(d.Dialect), d.MaskToken)
+			"fill in blocks; leave --decode-mode out, or override with --mask-token-id none", fault.Quote(d.Dialect), d.MaskToken)
 	}
 	dialect, ok := dialects[d.Dialect]
 	if !ok {

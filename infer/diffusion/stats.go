@@ -29,6 +29,7 @@ type Stats struct {
 	NewTokens    int            // the stop token included
 	Passes       [Kinds]int     // forward passes
 	Seconds      [Kinds]float64 // measured by whoever runs the passes; Generate does
+	Auto         *Auto          // what mode auto has chosen; nil in other modes and where there is nothing to choose
 }
 
 // DenoiseSteps is the number of passes that took masked tokens.
@@ -70,5 +71,6 @@ func (s Stats) MarshalJSON() ([]byte, error) {
 		Seconds         map[Kind]float64 `json:"seconds"`
 		TokensPerStep   float64          `json:"tokens_per_step"`
 		TokensPerSecond float64          `json:"tokens_per_second"`
-	}{s.PromptTokens, s.PrefixTokens, s.NewTokens, passes, seconds, s.TokensPerStep(), s.TokensPerSecond()})
+		Auto            *Auto            `json:"auto,omitempty"`
+	}{s.PromptTokens, s.PrefixTokens, s.NewTokens, passes, seconds, s.TokensPerStep(), s.TokensPerSecond(), s.Auto})
 }
