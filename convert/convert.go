@@ -1,6 +1,7 @@
 package convert
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -227,7 +228,9 @@ func (s *sidecars) open(name string, f family, maxBytes int64) ([]byte, error) {
 		return nil, fault.New(string(f)+limit, "%s has %d bytes; the limit is %d", name, file.Size(), maxBytes)
 	}
 	data := make([]byte, file.Size())
-	_, err = file.ReadAt(data, 0)
+	if _, err = file.ReadAt(data, 0); bytes.HasPrefix(data, []byte("version https://git-lfs")) {
+		return nil, fault.New(string(f)+badJSON, "%s is a Git LFS pointer, not the file it stands for; run git lfs pull", name)
+	}
 	return data, err
 }
 

@@ -11,7 +11,10 @@ import (
 
 	"github.com/wrinklefree/wf/convert"
 	"github.com/wrinklefree/wf/convert/checkpoint"
+	"github.com/wrinklefree/wf/gguf/fault"
 	"github.com/wrinklefree/wf/gguf/names"
+	"github.com/wrinklefree/wf/infer"
+	"github.com/wrinklefree/wf/infer/diffusion"
 	"github.com/wrinklefree/wf/infer/tokenizer"
 )
 
@@ -149,5 +152,177 @@ func readGzip(t *testing.T, path string, to any) {
 	}
 	if err != nil {
 		t.Fatal(path, err)
+	}
+}
+
+// checkpointFamilies are the checkpoints under testdata/families, each as its own tools save it, and what becomes of them. file is the weights, if a folder
+// does not say.
+var checkpointFamilies = []struct {
+	name, file, arch string
+	diffusion        bool
+	ternary          bool // else dense
+	notice           string
+}{
+	{name: "bitnet-bf16", arch: "bitnet-b1.58", ternary: true},
+	{name: "bitnet-packed", arch: "bitnet-b1.58", ternary: true},
+	{name: "bitnet-pth", file: "model_state.pth", arch: "bitnet-b1.58", ternary: true},
+	{name: "1bitllm", arch: "bitnet", ternary: true},
+	{name: "llama3-158", arch: "llama", ternary: true},
+	{name: "falcon3-158", arch: "llama", ternary: true},
+	{name: "falcon-e", arch: "llama", ternary: true},
+	{name: "wrinklefree-576", arch: "llama", ternary: true, diffusion: true, notice: "weight_scale multiplies"},
+	{name: "llama", arch: "llama"},
+	{name: "qwen2", arch: "qwen2", diffusion: true},
+}
+
+// familyBound is how far a logit may be from transformers' in float32, as a share of its row's largest: sums in another order. An activation that is
+// rounded to int8 the other way would move logits by a percent; none of these ids comes near enough to an edge.
+const familyBound = 1e-5
+
+// TestFamilies: every family converts; its logits are those of transformers on the same files; it generates text, and a ternary one the same ids from two bits
+// a weight.
+func TestFamilies(t *testing.T) {
+	for _, family := range checkpointFamilies {
+		t.Run(family.name, func(t *testing.T) {
+			t.Parallel()
+			dir := families + family.name + "/"
+			golden := readGolden(t, dir+"golden.safetensors")
+			var notices []string
+			o := convert.Options{Type: "f32", Notice: func(text string) { notices = append(notices, text) }}
+			m := loadModel(t, convertTo(t, dir+family.file, o), infer.Options{})
+			if arch := m.Config().Architecture; arch != family.arch {
+				t.Errorf("architecture %s, want %s", arch, family.arch)
+			}
+			if !strings.Contains(strings.Join(notices, "\n"), family.notice) {
+				t.Errorf("notices %q", notices)
+			}
+			for _, key := range []string{"", ".short"} {
+				got := logitsOf(t, m, golden.ids("ids"+key), infer.Mask{})
+				compareRows(t, "ids"+key, 512, got, golden["logits"+key+".causal"], familyBound)
+			}
+			answer := generateIDs(t, m, family.diffusion)
+			if !family.ternary {
+				return
+			}
+			packed := loadModel(t, convertTo(t, dir+family.file, convert.Options{Type: "i2_s", TokenEmbedding: "f32", OutputTensor: "f32"}), infer.Options{})
+			if again := generateIDs(t, packed, family.diffusion); !slices.Equal(again, answer) {
+				t.Errorf("I2_S generates %d, F32 %d", again, answer)
+			}
+		})
+	}
+}
+
+// generateIDs answers a prompt through the file's own vocabulary.
+func generateIDs(t *testing.T, m *infer.Model, diffuses bool) []int32 {
+	t.Helper()
+	tok := loadTokenizer(t, m)
+	prompt := tok.Encode("The quick brown fox, 1234.", tokenizer.EncodeOptions{AddBOS: true})
+	r, err := diffusion.Generate(t.Context(), m, prompt, diffusion.Options{MaxTokens: 12, Text: tok.NewStream()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(r.IDs) != 12 || len(prompt) < 5 {
+		t.Errorf("%d ids for a prompt of %d", len(r.IDs), len(prompt))
+	}
+	if autoregressive := r.Stats.Passes[diffusion.Decode] > 0; autoregressive == diffuses {
+		t.Errorf("decoded token by token: %v", autoregressive)
+	}
+	return r.IDs
+}
+
+// TestFastDLLM: the class of Fast-dLLM v2 is Qwen2's network, the config beside it says the rest.
+func TestFastDLLM(t *testing.T) {
+	dir := t.TempDir()
+	for _, name := range []string{"tokenizer.json", "tokenizer_config.json", "model.safetensors"} {
+		copyFile(t, families+"qwen2/"+name, filepath.Join(dir, name))
+	}
+	data, err := os.ReadFile(families + "qwen2/config.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := strings.NewReplacer(`"Qwen2ForCausalLM"`, `"Fast_dLLM_QwenForCausalLM"`, `"model_type": "qwen2"`, `"model_type": "Fast_dLLM_Qwen", "bd_size": 32`).Replace(string(data))
+	if err := os.WriteFile(filepath.Join(dir, "config.json"), []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	m := loadModel(t, convertTo(t, dir, convert.Options{Type: "f32"}), infer.Options{})
+	golden := readGolden(t, families+"qwen2/golden.safetensors")
+	compareRows(t, "ids", 512, logitsOf(t, m, golden.ids("ids"), infer.Mask{}), golden["logits.causal"], familyBound)
+	if d := m.Config().Diffusion; d == nil || d.Dialect != names.DialectFastDLLM || d.BlockSize != 32 {
+		t.Errorf("diffusion %+v", d)
+	}
+	generateIDs(t, m, true)
+}
+
+func copyFile(t *testing.T, from, to string) {
+	t.Helper()
+	data, err := os.ReadFile(from)
+	if err == nil {
+		err = os.WriteFile(to, data, 0o644)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestIncomplete: what is missing is named before anything is written.
+func TestIncomplete(t *testing.T) {
+	const pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a214614ab2935c943f9e0ff69d22eadbb8f32b1258daaa5e2ca24d17e2393\nsize 12345\n"
+	second := "model-00002-of-00002.safetensors"
+	for _, c := range []struct {
+		name, code string
+		parts      []string
+		change     func(t *testing.T, dir string)
+	}{
+		{"missing shard", "INDEX_INCONSISTENT", []string{second, "download"}, func(t *testing.T, dir string) { remove(t, dir, second) }},
+		{"shard cut short", "ST_TRUNCATED", []string{second}, func(t *testing.T, dir string) {
+			if err := os.Truncate(filepath.Join(dir, second), 50_000); err != nil {
+				t.Fatal(err)
+			}
+		}},
+		{"shard is an LFS pointer", "NOT_WEIGHTS", []string{second, "Git LFS pointer", "git lfs pull"}, func(t *testing.T, dir string) { write(t, dir, second, pointer) }},
+		{"tokenizer is an LFS pointer", "TOKENIZER_BAD_JSON", []string{"tokenizer.json", "Git LFS pointer"}, func(t *testing.T, dir string) { write(t, dir, "tokenizer.json", pointer) }},
+		{"config is an LFS pointer", "CONFIG_BAD_JSON", []string{"config.json", "Git LFS pointer"}, func(t *testing.T, dir string) { write(t, dir, "config.json", pointer) }},
+		{"adapter only", "CKPT_ADAPTER", []string{"adapter_model.safetensors", "merge"}, func(t *testing.T, dir string) {
+			for _, name := range []string{"model.safetensors.index.json", "model-00001-of-00002.safetensors", second} {
+				remove(t, dir, name)
+			}
+			write(t, dir, "adapter_config.json", `{"peft_type": "LORA", "base_model_name_or_path": "microsoft/bitnet-b1.58-2B-4T-bf16"}`)
+			copyFile(t, families+"llama/golden.safetensors", filepath.Join(dir, "adapter_model.safetensors"))
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			dir := t.TempDir()
+			for _, name := range []string{"config.json", "tokenizer.json", "tokenizer_config.json", "model.safetensors.index.json", "model-00001-of-00002.safetensors", second} {
+				copyFile(t, families+"llama/"+name, filepath.Join(dir, name))
+			}
+			c.change(t, dir)
+			out := filepath.Join(t.TempDir(), "x.gguf")
+			_, err := convert.Run(t.Context(), convert.Options{Path: dir, Out: out})
+			if fault.Code(err) != c.code {
+				t.Fatalf("%v [%s], want %s", err, fault.Code(err), c.code)
+			}
+			for _, part := range c.parts {
+				if !strings.Contains(err.Error(), part) {
+					t.Errorf("%v lacks %q", err, part)
+				}
+			}
+			if left, _ := os.ReadDir(filepath.Dir(out)); len(left) > 0 {
+				t.Errorf("left %v", left)
+			}
+		})
+	}
+}
+
+func remove(t *testing.T, dir, name string) {
+	t.Helper()
+	if err := os.Remove(filepath.Join(dir, name)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func write(t *testing.T, dir, name, text string) {
+	t.Helper()
+	if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
+		t.Fatal(err)
 	}
 }

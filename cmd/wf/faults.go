@@ -96,6 +96,7 @@ var faultCodes = []struct {
 
 	// Checkpoints.
 	{"CKPT_NOT_FOUND", exitIO, "the folder holds no weights", "name a folder with model.safetensors or pytorch_model.bin, or a file"},
+	{"CKPT_ADAPTER", exitUnsupported, "the folder holds an adapter without its model", "merge the adapter into the model it was made for, and save the whole"},
 	{"CKPT_AMBIGUOUS", exitUsage, "the folder holds more than one checkpoint", "name the file"},
 	{"CKPT_NO_TENSORS", exitRefused, "the checkpoint holds no tensors", "name the file that has the weights"},
 	{"CKPT_LEGACY", exitUnsupported, "a PyTorch file from before version 1.6", "load and save it with a current PyTorch"},

@@ -205,7 +205,11 @@ func readGolden(t testing.TB, path string) goldenFile {
 // golden's best two differ by more than that.
 func compareLogits(t *testing.T, what string, got, want []float32, bound float64) {
 	t.Helper()
-	const vocab = 1024
+	compareRows(t, what, 1024, got, want, bound)
+}
+
+func compareRows(t *testing.T, what string, vocab int, got, want []float32, bound float64) {
+	t.Helper()
 	if len(got) != len(want) || len(got) == 0 || len(got)%vocab != 0 {
 		t.Fatalf("%s: %d logits, want %d", what, len(got), len(want))
 	}

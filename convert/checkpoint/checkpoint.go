@@ -66,7 +66,7 @@ const (
 // pytorch_model.bin.index.json, checkpoint.pt, or else its only .safetensors, .bin, .pt, .pth or .ckpt file. The content decides the format, not the
 // name. Headers are read and checked completely, weights not at all.
 //
-// Codes: those of disk.Open; CKPT_NOT_FOUND, CKPT_AMBIGUOUS, CKPT_NO_TENSORS, NOT_WEIGHTS; ST_* for a safetensors header; INDEX_* for an
+// Codes: those of disk.Open; CKPT_NOT_FOUND, CKPT_ADAPTER, CKPT_AMBIGUOUS, CKPT_NO_TENSORS, NOT_WEIGHTS; ST_* for a safetensors header; INDEX_* for an
 // index; ZIP_*, PICKLE_* and TENSOR_BAD_GEOMETRY for a PyTorch file; CKPT_LEGACY, CKPT_TORCHSCRIPT and CKPT_BIG_ENDIAN for one that is
 // sound but not supported.
 func Open(path string) (*Checkpoint, error) {
@@ -208,10 +208,14 @@ func choose(dir string) (string, error) {
 		}
 	}
 	switch len(found) {
+	case 1:
+		if strings.HasPrefix(found[0], "adapter_model.") {
+			return "", fault.New("CKPT_ADAPTER", "%s: the folder holds an adapter (%s) without the model that it changes; merge it into that model and save the whole",
+				label(dir), found[0])
+		}
+		return filepath.Join(dir, found[0]), nil
 	case 0:
 		return "", fault.New("CKPT_NOT_FOUND", "%s: the folder holds no weights, wanted model.safetensors, pytorch_model.bin or checkpoint.pt", label(dir))
-	case 1:
-		return filepath.Join(dir, found[0]), nil
 	}
 	return "", fault.New("CKPT_AMBIGUOUS", "%s: the folder holds %d files that could be weights, such as %s and %s; name one", label(dir), len(found), fault.Quote(found[0]),
 		fault.Quote(found[1]))
