@@ -109,11 +109,11 @@ func (d *Document) Object(f func(key string) error) error {
 	if t != json.Delim('{') {
 		return d.fail(WrongType, "near byte %d: want an object", d.InputOffset())
 	}
-	return d.members(f)
+	return d.Members(f)
 }
 
-// members reads an object behind its brace.
-func (d *Document) members(f func(key string) error) error {
+// Members reads an object behind its brace, as Object does.
+func (d *Document) Members(f func(key string) error) error {
 	seen := map[string]bool{}
 	for d.More() {
 		t, err := d.Next()
@@ -168,7 +168,7 @@ func (d *Document) Value() (any, error) {
 	switch t {
 	case json.Delim('{'):
 		members := map[string]any{}
-		return members, d.members(func(key string) error {
+		return members, d.Members(func(key string) error {
 			v, err := d.Value()
 			members[key] = v
 			return err
