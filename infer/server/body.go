@@ -76,8 +76,12 @@ func bodyProblem(err error) error {
 	return invalid("", "the body ends early or is badly framed")
 }
 
-func (b *body) malformed(_ strictjson.Problem, format string, args ...any) error {
-	return invalid(b.param, "the body is not acceptable JSON: "+format, args...)
+func (b *body) malformed(p strictjson.Problem, format string, args ...any) error {
+	param := "" // it is the body that is wrong, wherever the reader stands
+	if p == strictjson.WrongType {
+		param = b.param
+	}
+	return invalid(param, "the body is not acceptable JSON: "+format, args...)
 }
 
 func (b *body) wrong(format string, args ...any) error {
