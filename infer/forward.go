@@ -242,6 +242,10 @@ func (p *pass) headOf(wanted []int) {
 		copy(h[i*hidden:], p.x[t*hidden:][:hidden])
 	}
 	kernel.RMSNorm(h, h, p.m.outputNorm, p.m.config.RMSNormEps)
+	if first := &p.rows[wanted[0]]; p.rows[wanted[n-1]].segment == first.segment { // then their places follow one another
+		p.m.head.MatMul(first.segment.Out[first.logits*vocab:][:n*vocab], h, n, nil, p.m.pool)
+		return
+	}
 	p.logits = grow(p.logits, n*vocab)
 	p.m.head.MatMul(p.logits, h, n, nil, p.m.pool)
 	for i, t := range wanted {

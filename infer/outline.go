@@ -13,7 +13,7 @@ type Outline struct {
 	Mapped  uint64 // bytes of weights that are used where they lie in the file: the page cache holds them, and may drop them
 	Weights uint64 // bytes of weights that are laid out anew at load
 	Cache   uint64 // bytes of keys and values for the positions that were asked for
-	Pass    uint64 // bytes of buffers for the largest pass over so many positions, logits for as many rows as are computed at once among them
+	Pass    uint64 // bytes of buffers for the largest pass over so many positions, logits included
 }
 
 // Check makes every check of LoadFile but those of the weights, and says what memory running the model would take, with a cache of so many

@@ -40,8 +40,9 @@ func TestCheck(t *testing.T) {
 		t.Errorf("%d bytes laid out, %d mapped; want some and %d", out.Weights, out.Mapped, head)
 	}
 	c := &m.config
-	ids := make([]int32, 24)
-	forward(t, m, &Segment{Cache: newCache(t, m, 64), IDs: ids, Logits: allRows(len(ids))})
+	ids := make([]int32, 12)
+	half := func() *Segment { return &Segment{Cache: newCache(t, m, 64), IDs: ids, Logits: allRows(len(ids))} }
+	forward(t, m, half(), half())
 	p := m.pass
 	floats := cap(p.x) + cap(p.h.x) + cap(p.delta) + cap(p.angles) + cap(p.q) + cap(p.k) + cap(p.v) + cap(p.o.x) + cap(p.gate.x) + cap(p.up) + cap(p.logits)
 	for _, scores := range p.scores {
