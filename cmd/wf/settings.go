@@ -29,7 +29,7 @@ var settings = []setting{
 	{"ctx_size", "ctx-size", "", "positions to make room for; 0: the model's, at most 4096"},
 	{"cache_type", "cache-type", "", "type of keys and values: f32 or f16"},
 	{"max_tokens", "max-tokens", "", "new tokens at most; 0: to the end of the context"},
-	{"dlm.decode_mode", "decode-mode", "", "iterative, greedy, adaptive or autoregressive; empty: the file's"},
+	{"dlm.decode_mode", "decode-mode", "", "iterative, greedy, adaptive, autoregressive or auto; empty: the file's"},
 	{"dlm.threshold", "threshold", "", "confidence above which a masked token is taken, 0 to 1"},
 	{"dlm.block_size", "block-size", "", "positions in a diffusion block; 0: the file's"},
 	{"dlm.small_block_size", "sub-block-size", "", "positions in a sub-block; 0: the file's"},

@@ -23,6 +23,9 @@ func (env *environment) timing(r *diffusion.Result) {
 	if s.DenoiseSteps() > 0 {
 		parts = append(parts, fmt.Sprintf("%.1f tokens a denoise step", s.TokensPerStep()))
 	}
+	if s.Auto != nil {
+		parts = append(parts, "auto chose "+s.Auto.String())
+	}
 	parts = append(parts, fmt.Sprintf("finish %s, seed %d", r.FinishReason, r.Seed))
 	env.note(strings.Join(parts, "; "))
 }
