@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/wrinklefree/wf/gguf"
@@ -22,6 +23,7 @@ func newBenchCmd(env *environment) *cobra.Command {
 		Short: "Measure how fast models run here",
 		Long: `Measure how fast models run here. Flags and the tests pp and tg are those of llama-bench, so that rows can stand side by side:
 
+  load      from the file to a model that is ready, once: checks, weights laid out for the kernel, tokenizer
   ppN       N prompt tokens, logits of the last one
   tgN       N passes of one token each, with logits: the autoregressive step
   stepB     a denoise step: a block of B rows that see each other, logits of all
@@ -178,20 +180,28 @@ func (b *bench) runThreads(ctx context.Context, env *environment, r *benchReport
 		defer func() { err = errors.Join(err, machine.close()) }()
 	}
 	for _, name := range b.synthetic {
-		s, err := b.loadSynthetic(env, name)
+		file, err := b.makeSynthetic(env, name)
 		if err != nil {
 			return err
 		}
+		began := time.Now()
+		s, err := b.loadFile(env, name+"-"+b.syntheticTypes(name).Type.String(), file)
+		if err != nil {
+			return err
+		}
+		r.addLoad(b, s, time.Since(began))
 		err = r.addPasses(ctx, env, b, s, true, machine)
 		if err := errors.Join(err, s.close()); err != nil {
 			return err
 		}
 	}
 	for _, b.path = range b.models {
+		began := time.Now()
 		s, err := b.load(env)
 		if err != nil {
 			return err
 		}
+		r.addLoad(b, s, time.Since(began))
 		err = r.addPasses(ctx, env, b, s, s.model.Config().Diffusion != nil, machine)
 		if err == nil && b.maxTokens > 0 {
 			err = r.addAnswers(ctx, b, s, questions, env)

@@ -95,6 +95,13 @@ func (b *bench) passTests(m *infer.Model, cache *infer.Cache, ids []int32, depth
 	return tests
 }
 
+// addLoad adds how long loading took.
+func (r *benchReport) addLoad(b *bench, s *session, took time.Duration) {
+	on := b.subject(s)
+	on.Test = "load"
+	r.Passes = append(r.Passes, passRow{subject: on, Samples: []int64{took.Nanoseconds()}, MedianMS: 1000 * took.Seconds()})
+}
+
 // addPasses runs the tests of one model; blocks says whether those of diffusion are among them.
 func (r *benchReport) addPasses(ctx context.Context, env *environment, b *bench, s *session, blocks bool, machine *yardstick) error {
 	on := b.subject(s)
@@ -156,7 +163,7 @@ func (r *benchReport) addPasses(ctx context.Context, env *environment, b *bench,
 type passRow struct {
 	subject
 	Depth     int     `json:"n_depth"`
-	Tokens    int     `json:"n_tokens"`
+	Tokens    int     `json:"n_tokens"` // 0 of load
 	Samples   []int64 `json:"samples_ns"`
 	MedianMS  float64 `json:"median_ms"`
 	MedianTS  float64 `json:"median_ts"`

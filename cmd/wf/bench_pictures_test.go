@@ -94,6 +94,10 @@ func passTable(rows []record) string {
 	fmt.Fprintf(&b, "%s, kernel %s, %s threads.\n\n", rows[0]["model"], rows[0]["kernel"], rows[0]["n_threads"])
 	b.WriteString("| test | ms | tokens/s | of the multiply-add peak | of the read bandwidth |\n| --- | ---: | ---: | ---: | ---: |\n")
 	for _, r := range rows {
+		if r["n_tokens"] == "0" {
+			fmt.Fprintf(&b, "| %s | %.1f | | | |\n", r["test"], r.number("median_ms"))
+			continue
+		}
 		fmt.Fprintf(&b, "| %s | %.1f | %.1f | %.0f %% | %.0f %% |\n", r["test"], r.number("median_ms"), r.number("median_ts"), 100*r.number("of_peak"), 100*r.number("of_read"))
 	}
 	return b.String()
@@ -174,23 +178,29 @@ func (p *plot) svg(xTicks, yTicks []float64, xName, yName string) []byte {
 	return b.Bytes()
 }
 
-// drawRoofline: what a test reaches under the two roofs of the machine, the read bandwidth and the multiply-add peak. What a row says of both
-// shares gives its multiply-adds a second and a byte.
+// drawRoofline: what a test reaches under the two roofs of the machine, the read bandwidth and the multiply-add peak. A row's shares of both give its
+// multiply-adds a byte.
 func drawRoofline(rows []record) []byte {
 	p := &plot{x0: 2, x1: 4096, y0: 10, y1: 1000, logX: true, logY: true, title: "Passes of " + rows[0]["model"] + " under the machine's roofs",
 		below: fmt.Sprintf("kernel %s, %s threads", rows[0]["kernel"], rows[0]["n_threads"])}
-	peak, read := rows[0].number("peak_gmacs"), rows[0].number("read_gbs")
+	var peaks, reads []float64 // the limits changed from row to row, on a shared machine
+	for _, r := range rows {
+		if r.number("read_gbs") > 0 {
+			peaks, reads = append(peaks, r.number("peak_gmacs")), append(reads, r.number("read_gbs"))
+		}
+	}
+	peak, read := median(peaks), median(reads)
 	const roof = `stroke="#36c" stroke-width="2"`
 	p.line(max(p.x0, p.y0/read), max(p.y0, p.x0*read), peak/read, peak, roof)
 	p.line(peak/read, peak, p.x1, peak, roof)
 	for _, r := range rows {
-		rate := r.number("of_peak") * peak
-		if bytes := r.number("of_read") * read; bytes > 0 && rate > 0 {
+		rate, bytes := r.number("of_peak")*r.number("peak_gmacs"), r.number("of_read")*r.number("read_gbs")
+		if rate > 0 && bytes > 0 {
 			up := -12.0
 			if strings.HasPrefix(r["test"], "pp") {
 				up = 10
 			}
-			p.point(rate/bytes, rate, r["test"], up)
+			p.point(rate/bytes, r.number("of_peak")*peak, r["test"], up)
 		}
 	}
 	return p.svg([]float64{2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096}, []float64{10, 20, 50, 100, 200, 500, 1000},

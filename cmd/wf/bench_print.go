@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -94,7 +95,7 @@ func (a *answerRow) exactly(none string) string {
 
 func (r *benchReport) markdown(w io.Writer) error {
 	var b strings.Builder
-	machine := len(r.Passes) > 0 && r.Passes[0].ReadGBs > 0
+	machine := slices.ContainsFunc(r.Passes, func(p passRow) bool { return p.ReadGBs > 0 })
 	header := []string{"model", "size", "params", "kernel", "threads", "test", "ms", "t/s", "mean t/s"}
 	if machine {
 		header = append(header, "of peak", "of read")
@@ -111,15 +112,14 @@ func (r *benchReport) markdown(w io.Writer) error {
 		rule(6, len(header))
 	}
 	for _, p := range r.Passes {
-		cells := append(subjectCells(p.subject), fmt.Sprintf("%.2f", p.MedianMS), fmt.Sprintf("%.2f", p.MedianTS),
-			fmt.Sprintf("%.2f ± %.2f", p.MeanTS, p.StddevTS))
+		cells := append(subjectCells(p.subject), fmt.Sprintf("%.2f", p.MedianMS), "-", "-")
+		if p.Tokens > 0 {
+			cells = append(cells[:len(cells)-2], fmt.Sprintf("%.2f", p.MedianTS), fmt.Sprintf("%.2f ± %.2f", p.MeanTS, p.StddevTS))
+		}
 		if machine {
 			cells = append(cells, fmt.Sprintf("%.0f %%", 100*p.OfPeak), fmt.Sprintf("%.0f %%", 100*p.OfRead))
 		}
 		line(cells...)
-	}
-	if machine {
-		fmt.Fprintf(&b, "\npeak: %.1f G integer multiply-adds/s; read: %.1f GB/s\n", r.Passes[0].PeakGMACs, r.Passes[0].ReadGBs)
 	}
 	if len(r.Answers) > 0 {
 		b.WriteString("\n")

@@ -3,7 +3,6 @@ package main
 import (
 	"bufio"
 	"context"
-	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -16,8 +15,8 @@ import (
 	"github.com/wrinklefree/wf/quant"
 )
 
-// syntheticFile decides the GGUF file of a shape.
-func (b *bench) syntheticFile(name string) (*quant.File, error) {
+// syntheticTypes are those of a shape's tensors: the usual ones, or as asked.
+func (b *bench) syntheticTypes(name string) quant.Types {
 	shape, _ := synthetic.Find(name) // validated
 	types := quant.Types{Type: shape.Type, TokenEmbedding: gguf.Q8_0, HasTokenEmbedding: true, HasOutputTensor: true}
 	if b.projection.given {
@@ -27,20 +26,23 @@ func (b *bench) syntheticFile(name string) (*quant.File, error) {
 		types.TokenEmbedding = b.embedding.value
 	}
 	types.OutputTensor = types.TokenEmbedding
-	return shape.File(types, version)
+	return types
 }
 
-func (b *bench) loadSynthetic(env *environment, name string) (*session, error) {
+// syntheticFile decides the GGUF file of a shape.
+func (b *bench) syntheticFile(name string) (*quant.File, error) {
+	shape, _ := synthetic.Find(name) // validated
+	return shape.File(b.syntheticTypes(name), version)
+}
+
+// makeSynthetic makes that file in memory.
+func (b *bench) makeSynthetic(env *environment, name string) (*gguf.File, error) {
 	env.note("making a random model of the shape " + name)
 	f, err := b.syntheticFile(name)
 	if err != nil {
 		return nil, err
 	}
-	file, err := synthetic.InMemory(f)
-	if err != nil {
-		return nil, err
-	}
-	return b.loadFile(env, fmt.Sprintf("%s-%v", name, f.Type), file)
+	return synthetic.InMemory(f)
 }
 
 func (b *bench) saveModel(ctx context.Context, env *environment) error {
