@@ -81,6 +81,9 @@ func preTokenizer(normalizer, pre any) (string, error) {
 			if step["use_regex"] == false {
 				kind = "Bytes"
 			}
+			if step["add_prefix_space"] == true {
+				kind = "Bytes with a space before" // readers of GGUF put none
+			}
 		case "Digits":
 			if step["individual_digits"] != true {
 				kind = digitGroups

@@ -106,6 +106,9 @@ func TestPreTokenizer(t *testing.T) {
 		qwen   = `(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+`
 		bytes  = `{"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": true}`
 		digits = `{"type": "Sequence", "pretokenizers": [{"type": "Digits", "individual_digits": true}, ` + bytes + `]}`
+
+		falconPre = `{"type": "Sequence", "pretokenizers": [{"type": "Punctuation", "behavior": "Contiguous"}, ` + bytes + `,
+			{"type": "Digits", "individual_digits": false}, {"type": "Split", "pattern": {"Regex": "[0-9][0-9][0-9]"}, "behavior": "Isolated", "invert": false}]}`
 	)
 	for _, c := range []struct{ name, normalizer, pre, want string }{
 		{"Llama 3", "null", splitter(llama3), "llama-bpe"},
@@ -119,6 +122,10 @@ func TestPreTokenizer(t *testing.T) {
 		{"R79 inverted pattern", "null", strings.Replace(splitter(llama3), `"invert": false`, `"invert": true`, 1), ""},
 		{"R79 other behavior", "null", strings.Replace(splitter(llama3), "Isolated", "Removed", 1), ""},
 		{"R79 other normalizer", `{"type": "Lowercase"}`, bytes, ""},
+		{"Falcon", "null", falconPre, "falcon"},
+		{"R79 Falcon's, other punctuation", "null", strings.Replace(falconPre, "Contiguous", "Isolated", 1), ""},
+		{"R79 Falcon's, single digits", "null", strings.Replace(falconPre, `"individual_digits": false`, `"individual_digits": true`, 1), ""},
+		{"R79 a space before", "null", strings.Replace(bytes, `"add_prefix_space": false`, `"add_prefix_space": true`, 1), ""},
 		{"R79 digits in groups", "null", strings.Replace(digits, "true", "false", 1), ""},
 		{"R79 Metaspace", "null", `{"type": "Metaspace"}`, ""},
 		{"R79 none", "null", "null", ""},
