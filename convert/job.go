@@ -8,6 +8,8 @@ import (
 	"sync/atomic"
 
 	"github.com/wrinklefree/wf/convert/checkpoint"
+	"github.com/wrinklefree/wf/gguf"
+	"github.com/wrinklefree/wf/gguf/fault"
 	"github.com/wrinklefree/wf/quant"
 )
 
@@ -107,7 +109,7 @@ func (j *job) report() (*Report, error) {
 	return r, nil
 }
 
-// Preview says what Run would do. It has no output in mind, so that nothing about one can be wrong.
+// Preview says what Run would do, and counts the codes of I2_S tensors. It has no output in mind, so that nothing about one can be wrong.
 //
 // Codes: those of Run that concern the checkpoint.
 func Preview(ctx context.Context, o Options) (*Report, error) {
@@ -119,5 +121,16 @@ func Preview(ctx context.Context, o Options) (*Report, error) {
 	if err := j.decide(ctx); err != nil {
 		return nil, err
 	}
-	return j.report()
+	r, err := j.report()
+	if err != nil {
+		return nil, err
+	}
+	for i, t := range j.file.Tensors {
+		if t.Type == gguf.I2_S {
+			if r.Tensors[i].Ternary, err = quant.ShareOf(t); err != nil {
+				return nil, fmt.Errorf("convert: tensor %s: %w", fault.Quote(t.Name), err)
+			}
+		}
+	}
+	return r, nil
 }

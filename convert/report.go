@@ -36,6 +36,8 @@ type TensorReport struct {
 	Bytes         uint64   `json:"bytes"`  // in the output
 	BitsPerWeight float64  `json:"bits_per_weight"`
 	How           string   `json:"transform,omitempty"` // what happens to the values beside the change of type
+
+	Ternary *quant.Share `json:"ternary,omitempty"` // Preview: what an I2_S tensor would hold
 }
 
 // report says what the plan does, with the sizes that the container gives it.

@@ -179,6 +179,20 @@ func TestPreview(t *testing.T) {
 	if value, ok := seen.Keys.Get(names.TokenizerPre); !ok || value == "" {
 		t.Errorf("no %s in the preview", names.TokenizerPre)
 	}
+	f, err := gguf.Open(did.Out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	v, err := quant.Verify(context.Background(), f, quant.VerifyOptions{Shares: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, line := range seen.Tensors {
+		if share := v.Tensors[i].Share; (share == nil) != (line.Ternary == nil) || share != nil && *share != *line.Ternary {
+			t.Errorf("%s: previewed %v, wrote %v", line.Name, line.Ternary, share)
+		}
+	}
 	if _, err := Preview(context.Background(), Options{Path: "nowhere"}); fault.Code(err) != "NOT_FOUND" {
 		t.Error(err)
 	}

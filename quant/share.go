@@ -133,3 +133,29 @@ func (s *floatShare) scale(t gguf.Type) float32 {
 	Decode(x[:], t, b[:t.BlockBytes()])
 	return x[0]
 }
+
+// ShareOf counts the weights of an I2_S tensor that has been decided and not written, by computing its bytes.
+func ShareOf(t Tensor) (*Share, error) {
+	size, _ := t.Type.ByteSize(t.Dims)
+	c := &codeCounter{codes: size - I2STailBytes}
+	if err := t.Fill(c); err != nil {
+		return nil, err
+	}
+	c.share.Scale = I2SScale(c.tail)
+	return &c.share, nil
+}
+
+// codeCounter takes the bytes of an I2_S tensor.
+type codeCounter struct {
+	share Share
+	codes uint64 // bytes of codes still to come
+	tail  []byte
+}
+
+func (c *codeCounter) Write(p []byte) (int, error) {
+	n := min(uint64(len(p)), c.codes)
+	c.share.addCodes(p[:n])
+	c.codes -= n
+	c.tail = append(c.tail, p[n:]...)
+	return len(p), nil
+}

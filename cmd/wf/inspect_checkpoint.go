@@ -74,9 +74,7 @@ func (v *inspection) addPlan(r *convert.Report) error {
 	v.Ternary = &ternarySummary{}
 	for _, t := range r.Tensors {
 		if quant.IsProjection(t.Name) {
-			if v.Ternary.Projections++; strings.Contains(t.How, "scale") {
-				v.Ternary.Ternary++
-			}
+			v.Ternary.add(strings.Contains(t.How, "scale"), t.Ternary)
 		}
 	}
 	v.addTernary(f, quant.Layout128)

@@ -48,7 +48,11 @@ func (env *environment) printInspection(v *inspection, full bool) error {
 
 // facts are the lines about the whole file, wrapped to a number of columns (0: not).
 func (v *inspection) facts(columns int) []string {
-	lines := wrap("", fmt.Sprintf("%s: %s, %s, %d tensors", oneLine(v.File), v.Format, bytesText(v.Size), len(v.Tensors)), columns)
+	size := bytesText(v.Size)
+	if n := len(v.Sources); n > 1 {
+		size += fmt.Sprintf(" in %d files", n)
+	}
+	lines := wrap("", fmt.Sprintf("%s: %s, %s, %d tensors", oneLine(v.File), v.Format, size, len(v.Tensors)), columns)
 	add := func(label, text string) { lines = append(lines, wrap(label, text, columns)...) }
 	if len(v.Problems) > 0 && v.Trusted > 0 {
 		add("DAMAGED", fmt.Sprintf("only the first %d bytes can be trusted, and what follows here comes from them", v.Trusted))
@@ -76,9 +80,6 @@ func (v *inspection) facts(columns int) []string {
 	}
 	if v.Receipt != nil {
 		add("made by", v.Receipt.String())
-	}
-	if len(v.Sources) > 1 {
-		add("files", fmt.Sprintf("%d: %s to %s", len(v.Sources), fault.Quote(v.Sources[0]), fault.Quote(v.Sources[len(v.Sources)-1])))
 	}
 	return lines
 }
@@ -130,7 +131,11 @@ func (v *inspection) planRows() (rows [][]string) {
 		return nil
 	}
 	for _, t := range v.Plan.Tensors {
-		rows = append(rows, []string{oneLine(t.Source), t.From, "becomes", t.Name, t.To, t.How})
+		row := []string{oneLine(t.Source), t.From, "becomes", t.Name, t.To, t.How}
+		if t.Ternary != nil {
+			row = append(row, t.Ternary.Percent())
+		}
+		rows = append(rows, row)
 	}
 	for _, dropped := range v.Plan.Dropped {
 		rows = append(rows, []string{oneLine(dropped)})

@@ -126,10 +126,21 @@ type ternarySummary struct {
 	LayoutWhy   string `json:"i2s_layout_reason,omitempty"`
 }
 
+// add counts a projection, and its weights if they have been counted.
+func (s *ternarySummary) add(ternary bool, share *quant.Share) {
+	s.Projections++
+	if ternary {
+		s.Ternary++
+	}
+	if share != nil {
+		s.Minus, s.Zero, s.Plus = s.Minus+share.Minus, s.Zero+share.Zero, s.Plus+share.Plus
+	}
+}
+
 // scaleRules says in words what wf.quant.scale_rule means.
 var scaleRules = map[string]string{
-	names.ScaleAbsMean: "scales are mean |W| of the master weights",
-	names.ScaleKept:    "scales are the checkpoint's own",
+	names.ScaleAbsMean: "scales are mean |W|",
+	names.ScaleKept:    "scales are the source's own",
 	names.ScaleNone:    "raw master weights, which ternary types refuse",
 }
 
@@ -143,10 +154,10 @@ func (s *ternarySummary) String() string {
 		text += "; " + rule
 	}
 	if s.Source != "" {
-		text += " (" + fault.Quote(s.Source) + ")"
+		text += ", source " + fault.Quote(s.Source)
 	}
 	if s.Layout != 0 {
-		text += fmt.Sprintf("; I2_S layout %d: %s", s.Layout, s.LayoutWhy)
+		text += fmt.Sprintf("; I2_S layout %d (%s)", s.Layout, s.LayoutWhy)
 	}
 	return text
 }
@@ -159,8 +170,7 @@ type memorySummary struct {
 }
 
 func (m *memorySummary) String() string {
-	return fmt.Sprintf("%s of weights laid out at load, %s used in the file, %s of keys and values for %d positions (--cache-type f16: half)",
-		bytesText(m.Weights), bytesText(m.Mapped), bytesText(m.Cache), m.Context)
+	return fmt.Sprintf("%s laid out at load, %s in the file, %s of cache (%d positions)", bytesText(m.Weights), bytesText(m.Mapped), bytesText(m.Cache), m.Context)
 }
 
 type receiptSummary struct {
@@ -209,12 +219,7 @@ func (v *inspection) addFindings(f *gguf.File, data *quant.Verified) {
 		if !quant.IsProjection(line.Name) {
 			continue
 		}
-		if v.Ternary.Projections++; found.Share != nil {
-			v.Ternary.Ternary++
-			v.Ternary.Minus += found.Share.Minus
-			v.Ternary.Zero += found.Share.Zero
-			v.Ternary.Plus += found.Share.Plus
-		}
+		v.Ternary.add(found.Share != nil, found.Share)
 	}
 	v.addTernary(f, data.Layout)
 	if r := data.Receipt; r != nil {
@@ -234,13 +239,13 @@ func (v *inspection) addTernary(f *gguf.File, layout quant.Layout) {
 	if !slices.ContainsFunc(f.Tensors, func(t gguf.TensorInfo) bool { return t.Type == gguf.I2_S }) {
 		return
 	}
-	s.Layout, s.LayoutWhy = uint32(layout), "as "+names.I2SLayout+" says"
+	s.Layout, s.LayoutWhy = uint32(layout), names.I2SLayout
 	switch {
 	case f.Metadata.Has(names.I2SLayout):
 	case layout == quant.Layout128:
 		s.LayoutWhy = "that of the published files; the file does not say, and --i2s-layout 64 reads what bitnet.cpp wrote on ARM"
 	default:
-		s.LayoutWhy = "as --i2s-layout says"
+		s.LayoutWhy = "--i2s-layout"
 	}
 }
 
