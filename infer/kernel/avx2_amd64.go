@@ -52,20 +52,23 @@ func magnitude8(x *float32, n int) uint32
 //go:noescape
 func round32(q *int8, x *float32, n int, a float32) int32
 
-func quantizeAVX2(q []int8, x []float32) (a float32, sum int32, ok bool) {
+func magnitudeAVX2(x []float32) uint32 {
+	n := len(x) &^ 7
+	m := magnitudeGeneric(x[n:])
+	if n > 0 {
+		m = max(m, magnitude8(&x[0], n))
+	}
+	return m
+}
+
+func roundAVX2(q []int8, x []float32, a float32) int32 {
 	n := len(x) &^ 31
-	amax := magnitude(x[n:])
+	sum := roundGeneric(q[n:], x[n:], a)
 	if n > 0 {
-		amax = max(amax, magnitude8(&x[0], n))
-	}
-	if a, ok = activationScale(amax); !ok {
-		return 0, 0, false
-	}
-	sum = round(q[n:], x[n:], a)
-	if n > 0 {
+		_ = q[:n]
 		sum += round32(&q[0], &x[0], n, a)
 	}
-	return a, sum, true
+	return sum
 }
 
 //go:noescape
@@ -113,6 +116,21 @@ func dotQ8AVX2(y []float32, x []int8, d []float32, w []byte) {
 		_, _ = x[:len(d)*q8Weights], w[:len(y)*len(d)*q8Bytes]
 		dotRowsQ8(&y[0], unsafe.SliceData(x), unsafe.SliceData(d), unsafe.SliceData(w), len(y), len(d))
 	}
+}
+
+// inputsBlocksQ8 does kernel.inputsQ8.
+//
+//go:noescape
+func inputsBlocksQ8(y *[4]float32, w *byte, x *int8, d *float32, stride, blocks int)
+
+func inputsQ8AVX2(y *[4]float32, w []byte, x []int8, d []float32, stride int) {
+	n := len(w) / q8Bytes
+	if n == 0 {
+		*y = [4]float32{}
+		return
+	}
+	_, _ = x[4*n*q8Weights-1], d[(n-1)*stride+3]
+	inputsBlocksQ8(y, &w[0], &x[0], &d[0], stride, n)
 }
 
 //go:noescape

@@ -104,10 +104,11 @@ var checks = []checkOf{
 		k.finish(y, sums, -12345, 0.7, 1.3)
 		return y
 	}},
-	{"quantize", func(k *kernel, d *checkData) []float32 {
+	{"magnitude", func(k *kernel, d *checkData) []float32 { return []float32{math.Float32frombits(k.magnitude(d.floats))} }},
+	{"round", func(k *kernel, d *checkData) []float32 {
 		q := make([]int8, checkCols)
-		a, sum, _ := k.quantize(q, d.floats[:checkCols])
-		return append(numbers(q), a, float32(sum))
+		sum := k.round(q, d.floats[:checkCols], 15.8)
+		return append(numbers(q), float32(sum))
 	}},
 	{"dotF32", func(k *kernel, d *checkData) []float32 {
 		y := make([]float32, checkRows)
@@ -135,6 +136,12 @@ var checks = []checkOf{
 		y := make([]float32, checkRows)
 		k.dotQ8(y, d.int8s[:checkBlocks*q8Weights], d.floats[:checkBlocks], d.weights)
 		return y
+	}},
+	{"inputsQ8", func(k *kernel, d *checkData) []float32 {
+		y := new([4]float32)
+		const blocks = 18
+		k.inputsQ8(y, d.weights[:blocks*q8Bytes], d.int8s, d.floats, 5)
+		return y[:]
 	}},
 	{"unpackQ6", func(k *kernel, d *checkData) []float32 {
 		w, dw := d.blocksQ6(k)

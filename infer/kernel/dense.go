@@ -2,7 +2,6 @@ package kernel
 
 import (
 	"encoding/binary"
-	"math"
 
 	"github.com/wrinklefree/wf/gguf"
 	"github.com/wrinklefree/wf/gguf/fault"
@@ -102,9 +101,12 @@ func (d *Dense) MatMul(y, x []float32, n int, bias []float32, p *Pool) {
 	j.d, j.y, j.x, j.n, j.bias = d, y, x, n, bias
 	switch d.typ {
 	case gguf.Q8_0:
-		j.q8, j.q8Scale = grow(j.q8, n*d.cols), grow(j.q8Scale, n*d.cols/q8Weights)
-		for b := range j.q8Scale {
-			j.q8Scale[b] = quantizeQ8((*[q8Weights]int8)(j.q8[b*q8Weights:]), (*[q8Weights]float32)(x[b*q8Weights:]))
+		j.q8 = grow(j.q8, n*d.cols)
+		blocks := d.cols / q8Weights
+		j.q8Scale, j.q8Columns = grow(j.q8Scale, n*blocks), grow(j.q8Columns, n*blocks)
+		for i := range j.q8Scale {
+			scale := active.quantizeBlock(j.q8[i*q8Weights:][:q8Weights], x[i*q8Weights:][:q8Weights])
+			j.q8Scale[i], j.q8Columns[i%blocks*n+i/blocks] = scale, scale
 		}
 	case gguf.Q6_K:
 		j.inputsQ6()
@@ -113,39 +115,16 @@ func (d *Dense) MatMul(y, x []float32, n int, bias []float32, p *Pool) {
 	j.d, j.y, j.x, j.bias = nil, nil, nil, nil
 }
 
-func quantizeQ8(q *[q8Weights]int8, x *[q8Weights]float32) float32 {
-	amax := float32(0)
-	for _, v := range x {
-		amax = max(amax, v, -v) // max of a NaN is NaN
-	}
-	if !(amax <= math.MaxFloat32) {
-		*q = [q8Weights]int8{}
-		return float32(math.NaN())
-	}
-	id := reciprocal127(amax)
-	for i, v := range x {
-		q[i] = int8(float32(v*id) + roundMagic - roundMagic)
-	}
-	return amax / 127
-}
-
-// reciprocal127 is 127/amax, or 0 where that overflows.
-func reciprocal127(amax float32) float32 {
-	if amax > 0x1p-120 {
-		return 127 / amax
-	}
-	return 0
-}
-
 type denseJob struct {
-	d       *Dense
-	y, x    []float32
-	n       int
-	bias    []float32
-	q8      []int8 // x for Q8_0
-	q8Scale []float32
-	q6      []q6Input // [n, blocks], x for Q6_K
-	q6Scale []float32 // [blocks, n]
+	d         *Dense
+	y, x      []float32
+	n         int
+	bias      []float32
+	q8        []int8    // [n, cols], x for Q8_0
+	q8Scale   []float32 // [n, blocks]
+	q8Columns []float32 // [blocks, n], the same
+	q6        []q6Input // [n, blocks], x for Q6_K
+	q6Scale   []float32 // [blocks, n]
 }
 
 func (j *denseJob) part(w *worker, lo, hi int) {
@@ -205,13 +184,25 @@ func (j *denseJob) manyRows(w *worker, lo, hi int) {
 	}
 }
 
-// partQ8: 16 rows of weights stay in the cache while they meet all rows of x.
+// partQ8: a few rows of weights stay in the cache while they meet all rows of x, four of these at once and the rest one by one.
 func (j *denseJob) partQ8(w *worker, lo, hi int) {
+	const group = 6
 	d, blocks := j.d, j.d.cols/q8Weights
-	for ; lo < hi; lo += 16 {
-		rows := min(16, hi-lo)
+	w.out = grow(w.out, 4)
+	y := (*[4]float32)(w.out)
+	for ; lo < hi; lo += group {
+		rows := min(group, hi-lo)
 		weights := d.q8[lo*blocks*q8Bytes:][:rows*blocks*q8Bytes]
-		for t := range j.n {
+		t := 0
+		for ; t+4 <= j.n; t += 4 {
+			for r := range rows {
+				active.inputsQ8(y, weights[r*blocks*q8Bytes:][:blocks*q8Bytes], j.q8[t*d.cols:][:4*d.cols], j.q8Columns[t:], j.n)
+				for i, v := range y {
+					j.y[(t+i)*d.rows+lo+r] = v
+				}
+			}
+		}
+		for ; t < j.n; t++ {
 			active.dotQ8(j.y[t*d.rows+lo:][:rows], j.q8[t*d.cols:][:d.cols], j.q8Scale[t*blocks:][:blocks], weights)
 		}
 	}

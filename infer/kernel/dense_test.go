@@ -124,13 +124,13 @@ func TestQuantizeQ8(t *testing.T) {
 	inf := float32(math.Inf(1))
 	for _, bad := range []float32{inf, -inf, inf - inf} {
 		x, q := [q8Weights]float32{3: 1, 9: bad}, [q8Weights]int8{}
-		if d := quantizeQ8(&q, &x); d == d || q != [q8Weights]int8{} {
+		if d := active.quantizeBlock(q[:], x[:]); d == d || q != [q8Weights]int8{} {
 			t.Errorf("%g: d %g, q %d", bad, d, q)
 		}
 	}
 	for _, tiny := range []float32{0, 1e-45, 1e-38, 1e38} {
 		x, q := [q8Weights]float32{3: tiny, 9: -tiny}, [q8Weights]int8{}
-		d := quantizeQ8(&q, &x)
+		d := active.quantizeBlock(q[:], x[:])
 		if got := float32(q[3]) * d; !(math.Abs(float64(got-tiny)) <= float64(tiny)*1e-6+1e-36) || q[9] != -q[3] {
 			t.Errorf("%g comes back as %g", tiny, got)
 		}

@@ -34,35 +34,16 @@ func finishGeneric(y []float32, sums []int32, shift int32, scale, a float32) {
 	}
 }
 
-// roundMagic moves the last bit of a float32 below 2^22 in magnitude to the units, so that adding it rounds to nearest even.
-const roundMagic = 0x1.8p23
-
-func quantizeGeneric(q []int8, x []float32) (a float32, sum int32, ok bool) {
-	if a, ok = activationScale(magnitude(x)); !ok {
-		return 0, 0, false
-	}
-	return a, round(q, x, a), true
-}
-
-// magnitude returns the largest x[i] without its sign, as a bit pattern. Bit patterns order as the numbers do, infinity and NaN above all.
-func magnitude(x []float32) (m uint32) {
+func magnitudeGeneric(x []float32) (m uint32) {
 	for _, v := range x {
 		m = max(m, math.Float32bits(v)&^(1<<31))
 	}
 	return m
 }
 
-// activationScale returns 127/max(amax, 1e-5), or false for an amax that is not finite.
-func activationScale(amax uint32) (a float32, ok bool) {
-	if amax >= 0x7F800000 {
-		return 0, false
-	}
-	return 127 / max(math.Float32frombits(amax), 1e-5), true
-}
-
-func round(q []int8, x []float32, a float32) (sum int32) {
+func roundGeneric(q []int8, x []float32, a float32) (sum int32) {
 	for i, v := range x {
-		n := int32(float32(v*a) + roundMagic - roundMagic) // |v*a| < 127.1
+		n := int32(float32(v*a) + roundMagic - roundMagic)
 		n = min(max(n, -128), 127)
 		q[i] = int8(n)
 		sum += n
@@ -123,13 +104,27 @@ func dotQ8Generic(y []float32, x []int8, d []float32, w []byte) {
 // q8Blocks adds blocks to the lanes of one row, the first to lane 0.
 func q8Blocks(l *lanes, x []int8, d []float32, w []byte) {
 	for b, dx := range d {
-		block, xs := (*[q8Bytes]byte)(w[b*q8Bytes:]), (*[q8Weights]int8)(x[b*q8Weights:])
-		sum := int32(0)
-		for e, v := range xs {
-			sum += int32(v) * int32(int8(block[2+e]))
+		q8Block(&l[b%16], x[b*q8Weights:], dx, w[b*q8Bytes:])
+	}
+}
+
+func q8Block(lane *float32, x []int8, dx float32, w []byte) {
+	block, xs := (*[q8Bytes]byte)(w), (*[q8Weights]int8)(x)
+	sum := int32(0)
+	for e, v := range xs {
+		sum += int32(v) * int32(int8(block[2+e]))
+	}
+	*lane = fma32(float32(sum), dx*fromF16(binary.LittleEndian.Uint16(block[:])), *lane)
+}
+
+func inputsQ8Generic(y *[4]float32, w []byte, x []int8, d []float32, stride int) {
+	blocks := len(w) / q8Bytes
+	for i := range y {
+		var l lanes
+		for b := range blocks {
+			q8Block(&l[b%16], x[(i*blocks+b)*q8Weights:], d[b*stride+i], w[b*q8Bytes:])
 		}
-		dw := fromF16(binary.LittleEndian.Uint16(block[:]))
-		l[b%16] = fma32(float32(sum), dx*dw, l[b%16])
+		y[i] = l.sum()
 	}
 }
 

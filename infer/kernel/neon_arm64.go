@@ -73,20 +73,23 @@ func magnitude16NEON(x *float32, n int) uint32
 //go:noescape
 func round16NEON(q *int8, x *float32, n int, a float32) int32
 
-func quantizeNEON(q []int8, x []float32) (a float32, sum int32, ok bool) {
+func magnitudeNEON(x []float32) uint32 {
 	n := len(x) &^ 15
-	amax := magnitude(x[n:])
+	m := magnitudeGeneric(x[n:])
 	if n > 0 {
-		amax = max(amax, magnitude16NEON(&x[0], n))
+		m = max(m, magnitude16NEON(&x[0], n))
 	}
-	if a, ok = activationScale(amax); !ok {
-		return 0, 0, false
-	}
-	sum = round(q[n:], x[n:], a)
+	return m
+}
+
+func roundNEON(q []int8, x []float32, a float32) int32 {
+	n := len(x) &^ 15
+	sum := roundGeneric(q[n:], x[n:], a)
 	if n > 0 {
+		_ = q[:n]
 		sum += round16NEON(&q[0], &x[0], n, a)
 	}
-	return a, sum, true
+	return sum
 }
 
 //go:noescape

@@ -1,9 +1,6 @@
 package kernel
 
-import (
-	"encoding/binary"
-	"math"
-)
+import "encoding/binary"
 
 // A Q6_K block: ql[128], qh[64], i8 scales[16], f16 d (FORMATS.md 2.5). Its 256 codes 0..63 are weights code-32; 16 sub-blocks of 16 have a
 // scale each.
@@ -101,19 +98,19 @@ func inputsQ6Generic(y *[4]float32, w []q6Block, dw []float32, x []q6Input, dx [
 
 // quantizeQ6 returns d, or NaN (and zeros) for elements of which one is a NaN or an infinity.
 func quantizeQ6(in *q6Input, x *[q6Weights]float32) float32 {
-	*in = q6Input{}
-	amax := magnitude(x[:])
-	if amax >= 0x7F800000 {
-		return float32(math.NaN())
+	var q [q6Weights]int8
+	d := active.quantizeBlock(q[:], x[:])
+	for e := 0; e < q6Weights; e += 8 { // which q6Place leaves together
+		*(*[8]int8)(in.q[q6Place(e):]) = [8]int8(q[e:])
 	}
-	top := math.Float32frombits(amax)
-	id := reciprocal127(top)
-	for e, v := range x {
-		q := int8(float32(v*id) + roundMagic - roundMagic)
-		in.q[q6Place(e)] = q
-		in.sums[e/16] += int16(q)
+	for s := range in.sums {
+		sum := int16(0)
+		for _, v := range q[16*s:][:16] {
+			sum += int16(v)
+		}
+		in.sums[s] = sum
 	}
-	return top / 127
+	return d
 }
 
 // q6Row decodes a row of blocks: (d*scale)*(code-32), each product rounded.

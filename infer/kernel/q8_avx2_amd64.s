@@ -1,6 +1,7 @@
 //go:build !purego
 
 #include "textflag.h"
+#include "fours_avx2_amd64.h"
 
 // BLOCK leaves in Y 8 partial sums of a block's 32 products. Y14 holds ones. |w| is at most 128 and |x| 127, so pairs of products fit
 // 16 bits.
@@ -47,6 +48,13 @@
 	ADDQ $272, R8; \
 	ADDQ $256, SI; \
 	ADDQ $32, R9
+
+// INPUT32 leaves in ACC 8 partial sums of a block's 32 products, weights in Y0 and their magnitudes in Y1, with x at BASE.
+#define INPUT32(BASE, ACC) \
+	VMOVDQU (BASE), ACC; \
+	VPSIGNB Y0, ACC, ACC; \
+	VPMADDUBSW ACC, Y1, ACC; \
+	VPMADDWD Y14, ACC, ACC
 
 // func dotRowsQ8(y *float32, x *int8, d *float32, w *byte, rows, blocks int)
 //	dotQ8Generic: for each row, lane b%16 takes block b
@@ -116,5 +124,52 @@ tree:
 	ADDQ $4, DI
 	DECQ CX
 	JNZ row
+	VZEROUPPER
+	RET
+
+// func inputsBlocksQ8(y *[4]float32, w *byte, x *int8, d *float32, stride, blocks int)
+//	inputsQ8Generic; SI w, R8-R11 x, R12 d, DX stride in bytes, CX blocks left, Y8-Y11 sums, Y14 ones
+TEXT ·inputsBlocksQ8(SB), NOSPLIT, $256-48
+	MOVQ w+8(FP), SI
+	MOVQ x+16(FP), R8
+	MOVQ d+24(FP), R12
+	MOVQ stride+32(FP), DX
+	SHLQ $2, DX
+	MOVQ blocks+40(FP), CX
+	MOVQ CX, AX
+	SHLQ $5, AX
+	LEAQ (R8)(AX*1), R9
+	LEAQ (R8)(AX*2), R10
+	LEAQ (R9)(AX*2), R11
+	VPCMPEQW Y14, Y14, Y14
+	VPABSW Y14, Y14
+	CLEARLANES
+
+loop:
+	VMOVDQU 2(SI), Y0
+	VPABSB Y0, Y1
+	INPUT32(R8, Y8)
+	INPUT32(R9, Y9)
+	INPUT32(R10, Y10)
+	INPUT32(R11, Y11)
+	FOURSUMS
+	MOVWLZX (SI), AX
+	VMOVD AX, X6
+	VCVTPH2PS X6, X6
+	VBROADCASTSS X6, X6
+	VMOVUPS (R12), X5
+	ADDLANE
+	ADDQ $34, SI
+	ADDQ $32, R8
+	ADDQ $32, R9
+	ADDQ $32, R10
+	ADDQ $32, R11
+	ADDQ DX, R12
+	DECQ CX
+	JNZ loop
+
+	TREE
+	MOVQ y+0(FP), DI
+	VMOVUPS X0, (DI)
 	VZEROUPPER
 	RET

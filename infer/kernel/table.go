@@ -11,9 +11,10 @@ type kernel struct {
 	ternary func(sums []int32, panel []byte, x []int8, stride int)
 	// finish computes y[i] = (f32(sums[i]-shift)*scale)/a for a panel, at most 16 rows.
 	finish func(y []float32, sums []int32, shift int32, scale, a float32)
-	// quantize does one row: q = clamp(RNE(x*a), -128, 127) with a = 127/max(amax, 1e-5), and sum = Σ q. If x holds a NaN or an infinity it
-	// returns ok false and leaves q undefined.
-	quantize func(q []int8, x []float32) (a float32, sum int32, ok bool)
+	// magnitude returns the largest x[i] without its sign, as a bit pattern: these order as the numbers do, infinity and NaN above all.
+	magnitude func(x []float32) uint32
+	// round computes q = clamp(RNE(x*a), -128, 127) and returns Σ q; |x*a| is below 2^22.
+	round func(q []int8, x []float32, a float32) int32
 
 	// dotX computes y[i] = x · w[i*stride : i*stride+len(x)] for all i of y.
 	dotF32  func(y, x, w []float32, stride int)
@@ -30,6 +31,8 @@ type kernel struct {
 	// rowsQ6 computes y[i] for four rows of weights w [4, blocks], their scales dw [blocks, 4], and one row x [blocks], whose scale for block b
 	// is dx[b*stride]; inputsQ6 for one row w [blocks], its scales dw[4*b], and four rows x [4, blocks], their scales dx[b*stride+i].
 	rowsQ6, inputsQ6 func(y *[4]float32, w []q6Block, dw []float32, x []q6Input, dx []float32, stride int)
+	// inputsQ8 computes the same for one row w of blocks and four rows x [4, cols], whose scales are d[b*stride+i].
+	inputsQ8 func(y *[4]float32, w []byte, x []int8, d []float32, stride int)
 	// decodeX: dst[i] = float32(w[i]), exactly.
 	decodeF16  func(dst []float32, w []uint16)
 	decodeBF16 func(dst []float32, w []uint16)
@@ -59,8 +62,8 @@ type kernel struct {
 
 var generic = kernel{
 	name: "generic", supported: true,
-	ternary: ternaryGeneric, finish: finishGeneric, quantize: quantizeGeneric,
-	dotF32: dotF32Generic, dotF16: dotF16Generic, dotBF16: dotBF16Generic, squares: squaresGeneric, dotQ8: dotQ8Generic,
+	ternary: ternaryGeneric, finish: finishGeneric, magnitude: magnitudeGeneric, round: roundGeneric,
+	dotF32: dotF32Generic, dotF16: dotF16Generic, dotBF16: dotBF16Generic, squares: squaresGeneric, dotQ8: dotQ8Generic, inputsQ8: inputsQ8Generic,
 	unpackQ6: unpackQ6Generic, rowsQ6: rowsQ6Generic, inputsQ6: inputsQ6Generic,
 	decodeF16: decodeF16Generic, decodeBF16: decodeBF16Generic,
 	dots: dotsGeneric, mixF32: mixF32Generic, mixF16: mixF16Generic, mixes: mixesGeneric,

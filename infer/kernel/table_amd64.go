@@ -20,8 +20,8 @@ var kernels = []kernel{ // best first
 
 var avx2 = kernel{
 	name: "avx2", supported: cpu.X86.HasAVX2 && cpu.X86.HasFMA && cpu.X86.HasF16C,
-	ternary: ternaryAVX2, finish: finishAVX2, quantize: quantizeAVX2,
-	dotF32: dotF32AVX2, dotF16: dotF16AVX2, dotBF16: dotBF16AVX2, squares: squaresAVX2, dotQ8: dotQ8AVX2,
+	ternary: ternaryAVX2, finish: finishAVX2, magnitude: magnitudeAVX2, round: roundAVX2,
+	dotF32: dotF32AVX2, dotF16: dotF16AVX2, dotBF16: dotBF16AVX2, squares: squaresAVX2, dotQ8: dotQ8AVX2, inputsQ8: inputsQ8AVX2,
 	unpackQ6: unpackQ6AVX2, rowsQ6: rowsQ6AVX2, inputsQ6: inputsQ6AVX2,
 	decodeF16: decodeF16AVX2, decodeBF16: decodeBF16AVX2,
 	dots: dotsAVX2, mixF32: mixF32AVX2, mixF16: mixF16AVX2, mixes: mixesAVX2,

@@ -14,8 +14,8 @@ var kernels = []kernel{ // best first
 
 var neon = kernel{
 	name: "neon", supported: cpu.ARM64.HasASIMD,
-	ternary: ternaryNEON, finish: finishNEON, quantize: quantizeNEON,
-	dotF32: dotF32NEON, dotF16: dotF16NEON, dotBF16: dotBF16NEON, squares: squaresNEON, dotQ8: dotQ8NEON,
+	ternary: ternaryNEON, finish: finishNEON, magnitude: magnitudeNEON, round: roundNEON,
+	dotF32: dotF32NEON, dotF16: dotF16NEON, dotBF16: dotBF16NEON, squares: squaresNEON, dotQ8: dotQ8NEON, inputsQ8: inputsQ8Generic,
 	unpackQ6: unpackQ6Generic, rowsQ6: rowsQ6Generic, inputsQ6: inputsQ6Generic,
 	decodeF16: decodeF16NEON, decodeBF16: decodeBF16NEON,
 	dots: dotsNEON, mixF32: mixF32NEON, mixF16: mixF16NEON, mixes: mixesNEON,

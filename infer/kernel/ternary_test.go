@@ -218,7 +218,7 @@ func TestQuantize(t *testing.T) {
 			x = guarded(t, x)
 			got, want := guarded(t, make([]int8, n)), make([]int8, n)
 			a, sum, ok := k.quantize(got, x)
-			wantA, wantSum, wantOK := quantizeGeneric(want, x)
+			wantA, wantSum, wantOK := generic.quantize(want, x)
 			if a != wantA || sum != wantSum || ok != wantOK || !slices.Equal(got, want) {
 				t.Fatalf("%d: got a %g sum %d ok %v q %d, want %g %d %v %d", n, a, sum, ok, got, wantA, wantSum, wantOK, want)
 			}
