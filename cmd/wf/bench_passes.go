@@ -84,7 +84,7 @@ func (b *bench) passTests(m *infer.Model, cache *infer.Cache, ids []int32, depth
 	head.tokens = size
 	head.run = func() error { // the pair before it
 		last := len(step.samples) - 1
-		head.samples = append(head.samples, step.samples[last]-body.samples[last])
+		head.samples = append(head.samples, max(step.samples[last]-body.samples[last], 1)) // noise must not make a rate infinite
 		head.machine = step.machine
 		return nil
 	}
@@ -107,45 +107,30 @@ func (r *benchReport) addPasses(ctx context.Context, env *environment, b *bench,
 	on := b.subject(s)
 	layers, head := weightWork(s)
 	for _, depth := range b.depths {
-		room := depth + max(slices.Max(b.prompts), slices.Max(b.gens), usualBlock, 1)
-		if d := s.model.Config().Diffusion; d != nil {
-			room = max(room, depth+d.BlockSize)
-		}
-		cache, err := s.model.NewCache(room)
+		cache, ids, err := b.cacheAt(s.model, depth)
 		if err != nil {
 			return err
 		}
-		ids := make([]int32, room)
-		for i := range ids {
-			ids[i] = int32((i*7919 + 100) % s.model.Config().Vocab)
-		}
-		if depth > 0 {
-			if err := forward(s.model, &infer.Segment{Cache: cache, IDs: ids[:depth]}); err != nil {
-				return err
-			}
-			cache.SetLen(depth)
-		}
 		tests := b.passTests(s.model, cache, ids, depth, blocks)
-		for round := -1; round < b.repetitions; round++ { // round -1 warms up
-			env.note(fmt.Sprintf("%s, %d threads, depth %d: round %d of %d", s.name, on.Threads, depth, round+1, b.repetitions))
+		for round := range b.repetitions + 1 { // round 0 warms up
+			env.note(fmt.Sprintf("%s, %d threads, depth %d: round %d of %d", s.name, on.Threads, depth, round, b.repetitions))
 			for _, t := range tests {
 				if err := ctx.Err(); err != nil {
 					return err
+				}
+				if round == 1 {
+					t.samples = t.samples[:0]
 				}
 				began := time.Now()
 				if err := t.run(); err != nil {
 					return err
 				}
-				if t.rows > 0 {
-					t.samples = append(t.samples, time.Since(began))
+				if t.rows == 0 {
+					continue // it took its sample from others
 				}
-				if t.rows > 0 && round >= 0 && machine != nil {
+				t.samples = append(t.samples, time.Since(began))
+				if round > 0 && machine != nil {
 					t.machine = append(t.machine, machine.measure())
-				}
-			}
-			if round < 0 {
-				for _, t := range tests {
-					t.samples = t.samples[:0]
 				}
 			}
 		}
@@ -157,6 +142,29 @@ func (r *benchReport) addPasses(ctx context.Context, env *environment, b *bench,
 		}
 	}
 	return nil
+}
+
+// cacheAt makes a cache with depth positions filled and room for every test, and as many ids.
+func (b *bench) cacheAt(m *infer.Model, depth int) (*infer.Cache, []int32, error) {
+	block := usualBlock
+	if d := m.Config().Diffusion; d != nil {
+		block = d.BlockSize
+	}
+	cache, err := m.NewCache(depth + max(slices.Max(b.prompts), slices.Max(b.gens), block))
+	if err != nil {
+		return nil, nil, err
+	}
+	ids := make([]int32, cache.Cap())
+	for i := range ids {
+		ids[i] = int32((i*7919 + 100) % m.Config().Vocab)
+	}
+	if depth > 0 {
+		if err := forward(m, &infer.Segment{Cache: cache, IDs: ids[:depth]}); err != nil {
+			return nil, nil, err
+		}
+		cache.SetLen(depth)
+	}
+	return cache, ids, nil
 }
 
 // passRow is a test's outcome. Its names are llama-bench's where it has them.

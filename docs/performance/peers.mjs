@@ -6,14 +6,14 @@
 // part if IK_BIN names the folder of its llama-bench and llama-quantize, built with cmake -DGGML_NATIVE=ON and nothing else of weight.
 //
 // All run the same weights: I2_S in wf, TQ2_0 in llama.cpp, which has no I2_S, IQ2_BN with run-time repack in ik_llama.cpp; embedding and head in
-// Q8_0. ROUNDS (3) and THREADS (2) come from the environment.
+// Q8_0. ROUNDS (3), THREADS (2) and PROMPTS (8,32,128,512) come from the environment.
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 
-const prompts = [8, 32, 128, 512], generated = 32;
+const prompts = (process.env.PROMPTS ?? '8,32,128,512').split(',').map(Number), generated = 32;
 const tests = [...prompts.map(n => `pp${n}`), `tg${generated}`];
 const threads = Number(process.env.THREADS ?? 2), rounds = Number(process.env.ROUNDS ?? 3);
 const work = resolve(process.argv[2] ?? mkdtempSync(join(tmpdir(), 'wf-peers-')));
