@@ -45,8 +45,8 @@ func answer(t *testing.T, m Model, prompt []int32, o Options) *Decoder {
 	return d
 }
 
-// TestPrefix continues an answer's prompt and text, at every cut around the units, and wants what a cache without prefix brings. The temperature
-// makes confidences, and so every bit of the logits, count.
+// TestPrefix continues an answer's prompt and text, at every cut around the units, and wants the events of a cache without prefix: their
+// confidences make every bit of the logits count.
 func TestPrefix(t *testing.T) {
 	for _, c := range []struct {
 		dialect string
@@ -63,16 +63,17 @@ func TestPrefix(t *testing.T) {
 		if len(ids)%unit != 0 || len(ids) != len(pages)*infer.PagePositions || len(ids) < unit || !slices.Equal(ids, first.ids[:len(ids)]) {
 			t.Fatalf("%s %d: %d ids in %d pages, of units of %d", c.dialect, c.block, len(ids), len(pages), unit)
 		}
-		o.MaxTokens = 40
-		for _, n := range []int{1, unit - 1, unit, unit + 1, len(ids), len(ids) + 1, len(first.ids)} {
-			prompt, o := first.ids[:n], o
-			want := answer(t, m, prompt, o).Result()
+		o.MaxTokens = 10
+		longer := slices.Concat(first.ids, iota32(100))
+		for _, n := range []int{1, unit - 1, unit, unit + 1, len(ids), len(ids) + 1, len(first.ids), len(longer)} {
+			prompt, o := longer[:n], o
+			want, wantEvents := recorded(t, m, prompt, o)
 			o.Prefix = pages
-			got := answer(t, m, prompt, o).Result()
+			got, events := recorded(t, m, prompt, o)
 			if taken := min((n-1)/unit*unit, len(ids)); got.Stats.PrefixTokens != taken {
 				t.Errorf("%s %d: a prompt of %d tokens took %d from the prefix, wanted %d", c.dialect, c.block, n, got.Stats.PrefixTokens, taken)
 			}
-			if !reflect.DeepEqual(got.IDs, want.IDs) || got.FinishReason != want.FinishReason {
+			if !reflect.DeepEqual(got.IDs, want.IDs) || !reflect.DeepEqual(events, wantEvents) {
 				t.Errorf("%s %d: a prompt of %d tokens gives %v with a prefix, %v without", c.dialect, c.block, n, got.IDs, want.IDs)
 			}
 			if n > unit && got.Stats.Passes[Prefill] > want.Stats.Passes[Prefill] {

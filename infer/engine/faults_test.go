@@ -106,6 +106,23 @@ func TestPanics(t *testing.T) {
 		wantAnswer(t, "the next request", submit(t, e, r), want)
 		m.before = nil
 	})
+	t.Run("what a pass that panicked may have spoilt is not kept", func(t *testing.T) {
+		m.before = func(segments []*infer.Segment) {
+			for _, s := range segments {
+				if m.mark[s.Cache] == victim && s.Start >= 128 {
+					panic("a secret")
+				}
+			}
+		}
+		before := e.Metrics().PrefixBytes
+		wantCode(t, submit(t, e, Request{Prompt: prompt(victim, 70, 2), Options: diffusion.Options{MaxTokens: 100}}), "INTERNAL")
+		eventually(t, "gone", func() bool { return e.Metrics().Running == 0 })
+		wantAnswer(t, "the next request", submit(t, e, r), want) // after which the metrics are up to date
+		if kept := e.Metrics().PrefixBytes - before; kept != 2*m.PageBytes() {
+			t.Errorf("%d bytes are kept; wanted the prompt's two pages", kept)
+		}
+		m.before = nil
+	})
 	t.Run("R99 panic in what turns ids into text", func(t *testing.T) {
 		other := submit(t, e, r)
 		bad := Request{ID: "r2", Prompt: prompt(4, 50, 1), Text: func() diffusion.TextStream { return explosive{} }}
@@ -124,7 +141,7 @@ func TestPanics(t *testing.T) {
 		wantCode(t, submit(t, e, bad), "INTERNAL")
 		wantAnswer(t, "the neighbour", other, want)
 	})
-	if got := e.Metrics(); got.Panics != 3 || got.Outcomes["INTERNAL"] != 3 {
+	if got := e.Metrics(); got.Panics != 4 || got.Outcomes["INTERNAL"] != 4 {
 		t.Errorf("%d panics, %d requests", got.Panics, got.Outcomes["INTERNAL"])
 	}
 	e.Close() // the log is written
