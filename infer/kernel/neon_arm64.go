@@ -176,7 +176,7 @@ func squaresNEON(x []float32) float32 {
 	return y[0]
 }
 
-// dotLanesQ8NEON leaves the lanes of kernel.dotQ8 for one row; blocks is a multiple of 16, not 0.
+// dotLanesQ8NEON adds blocks to the lanes of one row; their number is a multiple of 16, not 0.
 //
 //go:noescape
 func dotLanesQ8NEON(l *lanes, x *int8, d *float32, w *byte, blocks int)
@@ -190,6 +190,27 @@ func dotQ8NEON(y []float32, x []int8, d []float32, w []byte) {
 			dotLanesQ8NEON(&l, &x[:n*q8Weights][0], &d[0], &row[0], n)
 		}
 		q8Blocks(&l, x[n*q8Weights:], d[n:], row[n*q8Bytes:])
+		y[i] = l.sum()
+	}
+}
+
+func inputsQ8NEON(y *[4]float32, w []byte, x []int8, d []float32, stride int) {
+	blocks := len(w) / q8Bytes
+	for i := range y {
+		var l lanes
+		row := x[i*blocks*q8Weights:][:blocks*q8Weights]
+		for at := 0; at < blocks; at += 16 {
+			var scales [16]float32
+			n := min(16, blocks-at)
+			for b := range n {
+				scales[b] = d[(at+b)*stride+i]
+			}
+			if n == 16 {
+				dotLanesQ8NEON(&l, &row[at*q8Weights], &scales[0], &w[at*q8Bytes:][:16*q8Bytes][0], 16)
+			} else {
+				q8Blocks(&l, row[at*q8Weights:], scales[:n], w[at*q8Bytes:])
+			}
+		}
 		y[i] = l.sum()
 	}
 }

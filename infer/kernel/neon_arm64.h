@@ -4,6 +4,11 @@
 #define SMULL(M, N, D) WORD $(0x0E20C000 | M<<16 | N<<5 | D)  // SMULL D.8H, N.8B, M.8B
 #define SMLAL(M, N, D) WORD $(0x0E208000 | M<<16 | N<<5 | D)  // SMLAL D.8H, N.8B, M.8B
 #define SMLAL2(M, N, D) WORD $(0x4E208000 | M<<16 | N<<5 | D) // SMLAL2 D.8H, N.16B, M.16B
+#define SMULL2(M, N, D) WORD $(0x4E20C000 | M<<16 | N<<5 | D) // SMULL2 D.8H, N.16B, M.16B
+#define SMLAL4(M, N, D) WORD $(0x0E608000 | M<<16 | N<<5 | D) // SMLAL D.4S, N.4H, M.4H
+#define SMLAL4H(M, N, D) WORD $(0x4E608000 | M<<16 | N<<5 | D) // SMLAL2 D.4S, N.8H, M.8H
+#define SXTL(N, D) WORD $(0x0F08A400 | N<<5 | D)              // SXTL D.8H, N.8B
+#define SXTL2(N, D) WORD $(0x4F08A400 | N<<5 | D)             // SXTL2 D.8H, N.16B
 #define SADDLP(N, D) WORD $(0x4E602800 | N<<5 | D)            // SADDLP D.4S, N.8H
 #define SADALP(N, D) WORD $(0x4E606800 | N<<5 | D)            // SADALP D.4S, N.8H
 #define ADDP(M, N, D) WORD $(0x4EA0BC00 | M<<16 | N<<5 | D)   // ADDP D.4S, N.4S, M.4S: N's pairs, then M's

@@ -32,7 +32,7 @@
 	VFMLA V4.S4, V16.S4, LANES.S4
 
 // func dotLanesQ8NEON(l *lanes, x *int8, d *float32, w *byte, blocks int)
-//	the lanes of dotQ8Generic for a row; blocks is a multiple of 16, not 0
+//	q8Blocks; blocks is a multiple of 16, not 0
 //	R0 l, R1 x, R2 w, R3 d, R4 blocks; V20-V23 lanes
 TEXT ·dotLanesQ8NEON(SB), NOSPLIT, $0-40
 	MOVD l+0(FP), R0
@@ -40,10 +40,7 @@ TEXT ·dotLanesQ8NEON(SB), NOSPLIT, $0-40
 	MOVD d+16(FP), R3
 	MOVD w+24(FP), R2
 	MOVD blocks+32(FP), R4
-	VEOR V20.B16, V20.B16, V20.B16
-	VEOR V21.B16, V21.B16, V21.B16
-	VEOR V22.B16, V22.B16, V22.B16
-	VEOR V23.B16, V23.B16, V23.B16
+	VLD1 (R0), [V20.S4, V21.S4, V22.S4, V23.S4]
 
 loop:
 	FOUR(V20)
