@@ -40,7 +40,7 @@ const (
 type shape struct{ layers, hidden, ff, heads, kv, dim, vocab int }
 
 // wideShape has rows of 256, which every type can hold.
-var wideShape = shape{layers: 1, hidden: 256, ff: 512, heads: 16, kv: 4, dim: 16, vocab: tinyVocab}
+var wideShape = shape{layers: 1, hidden: 256, ff: 256, heads: 16, kv: 4, dim: 16, vocab: tinyVocab}
 
 // tinyModel is a valid model of an architecture, with random weights, projections ternary in F32. A bitnet architecture gets sub-norms.
 func tinyModel(arch string, seed uint64) *modelFile {

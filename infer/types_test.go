@@ -13,7 +13,7 @@ import (
 // TestEveryType stores every matrix of a model in each type and compares with the reference, which computes with the decoded weights and
 // rounds activations as the type's product does.
 func TestEveryType(t *testing.T) {
-	ids := someIDs(9, 3)
+	ids := someIDs(4, 3)
 	for _, typ := range []gguf.Type{gguf.F32, gguf.F16, gguf.BF16, gguf.Q8_0, gguf.Q4_0, gguf.Q6_K, gguf.TQ1_0, gguf.TQ2_0, gguf.I2_S} {
 		t.Run(typ.String(), func(t *testing.T) {
 			f := shapedModel(names.Llama, 11, wideShape)
