@@ -71,12 +71,13 @@ func (p *pass) size() {
 	p.angles = grow(p.angles, n*c.HeadDim)
 	p.gate.x, p.up = grow(p.gate.x, n*c.FeedForward), grow(p.up, n*c.FeedForward)
 	longest := 0
-	p.spans, p.ends = p.spans[:0], grow(p.ends, n)
+	p.spans, p.ends = grow(p.spans, n)[:0], grow(p.ends, n)
+	most := max(1, min(p.heads.AttendRows(), n*c.KVHeads/(2*len(p.scores)))) // rows of a span: every thread gets some
 	for i := range p.rows {
 		r := &p.rows[i]
 		p.ends[i] = r.end
 		longest = max(longest, r.segment.Cache.capacity) // rather than what a row sees now, which grows from pass to pass
-		if last := len(p.spans) - 1; i == 0 || r.segment != p.rows[i-1].segment || i-p.spans[last].lo >= p.heads.AttendRows() {
+		if last := len(p.spans) - 1; i == 0 || r.segment != p.rows[i-1].segment || i-p.spans[last].lo >= most {
 			p.spans = append(p.spans, span{i, i})
 		}
 		p.spans[len(p.spans)-1].hi = i + 1

@@ -17,7 +17,7 @@ const (
 const mulAddsPerCall = 1 << 18
 
 // denseGrain is whole groups of the rows that each type takes at a time.
-const denseGrain = 48
+const denseGrain = 24
 
 // Dense is a [rows, cols] matrix as it lies in the file: F32, F16, BF16, Q8_0 or Q6_K.
 type Dense struct {
