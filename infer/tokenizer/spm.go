@@ -117,15 +117,33 @@ func (t *Tokenizer) joinPieces(ids []int32, m *joiner, text string) []int32 {
 }
 
 // joiner joins the characters of one text after another. Parts are a linked list over the bytes of the text; the pairs that are a piece
-// wait in a heap, lowest rank first and leftmost of equals: n log n for any text.
+// wait as rank<<32 | place, and the lowest is joined: n log n for any text. What waits may be out of date: it is valid if the pair that is at the
+// place now has the rank.
 type joiner struct {
 	next, prev []int32  // where the neighbours of the part that begins here begin: len(text) behind the last, -1 before the first
 	ranks      []uint32 // of the pair that begins here
-	waiting    pairs
+	sorted     []uint64 // pairs in order, of which taken are done. Long runs of one text come in order: sorting them costs nothing, and no heap is as fast
+	taken      int
+	fresh      pairs // those that came since
 }
 
-// pairs is a heap of rank<<32 | place, a child of i being 4i+1 to 4i+4. What is in it may be out of date: it is valid if the pair that is at
-// the place now has the rank.
+// pop takes the lowest pair; ok is false if none is left.
+func (m *joiner) pop() (pair uint64, ok bool) {
+	if m.taken == len(m.sorted) {
+		m.sorted, m.fresh, m.taken = m.fresh, m.sorted[:0], 0
+		slices.Sort(m.sorted)
+	}
+	switch {
+	case len(m.sorted) == 0:
+		return 0, false
+	case len(m.fresh) > 0 && m.fresh[0] < m.sorted[m.taken]:
+		return m.fresh.pop(), true
+	}
+	m.taken++
+	return m.sorted[m.taken-1], true
+}
+
+// pairs is a heap, a child of i being 4i+1 to 4i+4.
 type pairs []uint64
 
 func (p *pairs) push(v uint64) {
@@ -169,7 +187,7 @@ func (m *joiner) run(text string, rank func(string) uint32, emit func(part strin
 		m.ranks[at] = unranked
 		if right := m.next[at]; right < n {
 			if m.ranks[at] = rank(text[at:m.next[right]]); m.ranks[at] != unranked {
-				m.waiting.push(uint64(m.ranks[at])<<32 | uint64(at))
+				m.fresh.push(uint64(m.ranks[at])<<32 | uint64(at))
 			}
 		}
 	}
@@ -181,8 +199,11 @@ func (m *joiner) run(text string, rank func(string) uint32, emit func(part strin
 	for at := int32(0); at < n; at = m.next[at] {
 		wait(at)
 	}
-	for len(m.waiting) > 0 {
-		top := m.waiting.pop()
+	for {
+		top, ok := m.pop()
+		if !ok {
+			break
+		}
 		at := int32(uint32(top))
 		if m.ranks[at] != uint32(top>>32) {
 			continue
