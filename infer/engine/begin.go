@@ -80,7 +80,9 @@ func (e *Engine) begin(a *answer) {
 func (e *Engine) yield() bool {
 	if e.prefixes != nil {
 		before := e.prefixes.bytes
-		if e.prefixes.evict(0); e.prefixes.bytes < before {
+		e.prefixes.evict(0)
+		e.countPrefixes()
+		if e.prefixes.bytes < before {
 			debug.FreeOSMemory() // or the system still counts it as ours
 			return true
 		}
@@ -93,5 +95,12 @@ func (e *Engine) keep(a *answer) {
 	if e.prefixes != nil && !a.failed {
 		ids, pages := a.decoder.Prefix()
 		e.prefixes.add(a.mask(e.model.Config()), ids, pages)
+		e.countPrefixes()
 	}
+}
+
+func (e *Engine) countPrefixes() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.metrics.PrefixBytes, e.metrics.PrefixEvictions = e.prefixes.bytes, e.prefixes.evicted
 }

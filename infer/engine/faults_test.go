@@ -114,14 +114,16 @@ func TestPanics(t *testing.T) {
 				}
 			}
 		}
+		idle := func() bool { return e.Metrics().CacheBytes == 0 }
+		eventually(t, "idle", idle)
 		before := e.Metrics().PrefixBytes
 		wantCode(t, submit(t, e, Request{Prompt: prompt(victim, 70, 2), Options: diffusion.Options{MaxTokens: 100}}), "INTERNAL")
-		eventually(t, "gone", func() bool { return e.Metrics().Running == 0 })
-		wantAnswer(t, "the next request", submit(t, e, r), want) // after which the metrics are up to date
+		eventually(t, "idle again", idle)
 		if kept := e.Metrics().PrefixBytes - before; kept != 2*m.PageBytes() {
 			t.Errorf("%d bytes are kept; wanted the prompt's two pages", kept)
 		}
 		m.before = nil
+		wantAnswer(t, "the next request", submit(t, e, r), want)
 	})
 	t.Run("R99 panic in what turns ids into text", func(t *testing.T) {
 		other := submit(t, e, r)

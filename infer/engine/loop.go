@@ -60,7 +60,8 @@ func (e *Engine) sweep() (gone []*answer) {
 // release frees what an answer held and counts what it did.
 func (e *Engine) release(a *answer) {
 	if a.prefix != nil {
-		a.prefix.pins--
+		e.prefixes.unpin(a.prefix)
+		e.countPrefixes()
 	}
 	var s diffusion.Stats
 	if a.decoder != nil {
@@ -78,9 +79,6 @@ func (e *Engine) release(a *answer) {
 func (e *Engine) start() (running, closed bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.prefixes != nil {
-		e.metrics.PrefixBytes, e.metrics.PrefixEvictions = e.prefixes.bytes, e.prefixes.evicted
-	}
 	e.admit()
 	if len(e.running) > 0 && !e.closed {
 		e.began = time.Now()

@@ -84,6 +84,12 @@ func (p *prefixes) evict(budget uint64) {
 	}
 }
 
+// unpin lets go of a node that an answer began with; what it alone held beyond the budget goes.
+func (p *prefixes) unpin(n *node) {
+	n.pins--
+	p.evict(p.budget)
+}
+
 // touch makes a node and those above it the most recently used.
 func (p *prefixes) touch(n *node) {
 	for ; n.parent != nil; n = n.parent {

@@ -65,8 +65,8 @@ func TestPrefixTree(t *testing.T) {
 	if find(causal, b) != 5 || find(causal, a) != 3 || p.bytes != 5 {
 		t.Errorf("%d pages of the pinned prefix are left, %d bytes", find(causal, b), p.bytes)
 	}
-	at.pins--
-	p.evict(0)
+	p.budget = 0
+	p.unpin(at)
 	if p.bytes != 0 || p.used.Len() != 0 || len(p.root(causal).children) != 0 {
 		t.Errorf("%d bytes are left", p.bytes)
 	}
@@ -94,7 +94,7 @@ func TestPrefixTreeAtRandom(t *testing.T) {
 			}
 		case 1:
 			if len(pinned) > 3 {
-				pinned[0].pins--
+				p.unpin(pinned[0])
 				pinned = pinned[1:]
 			}
 		default:
