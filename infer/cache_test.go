@@ -2,7 +2,9 @@ package infer
 
 import (
 	"fmt"
+	"runtime"
 	"testing"
+	"weak"
 
 	"github.com/wrinklefree/wf/gguf"
 	"github.com/wrinklefree/wf/gguf/fault"
@@ -69,6 +71,21 @@ func TestSharedPagesStay(t *testing.T) {
 	if !equal(last(guest, other[63]), wantOther[63*tinyVocab:]) {
 		t.Error("the cache that computed a page wrote to it after it was shared")
 	}
+}
+
+// TestCachesAreForgotten: a model does not keep the caches of its last passes.
+func TestCachesAreForgotten(t *testing.T) {
+	m := tinyModel(names.Llama, 4).load(t, Options{})
+	cache := func() weak.Pointer[Cache] {
+		c := newCache(t, m, 64)
+		forward(t, m, &Segment{Cache: c, IDs: someIDs(40, 4)})
+		return weak.Make(c)
+	}()
+	runtime.GC()
+	if cache.Value() != nil {
+		t.Error("the cache is still there")
+	}
+	runtime.KeepAlive(m)
 }
 
 func TestPagesRefused(t *testing.T) {

@@ -53,6 +53,7 @@ func (m *Model) Forward(segments []*Segment) error {
 		}
 	}
 	m.pass.segments = segments
+	defer m.pass.forget()
 	return disk.Guard(m.file.Path, m.pass.runAll)
 }
 
@@ -100,6 +101,12 @@ func (p *pass) all() error {
 		}
 	}
 	return nil
+}
+
+// forget lets go of the segments: their caches would stay in memory until other passes had come.
+func (p *pass) forget() {
+	clear(p.rows[:cap(p.rows)])
+	p.segments, p.rows = nil, p.rows[:0]
 }
 
 // cursor is a row of a segment.
