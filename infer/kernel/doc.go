@@ -8,6 +8,7 @@
 //     product, acc = acc + e for a plain sum. A last group of fewer than 16 elements leaves the other lanes as they are.
 //   - Then the tree: lane l += lane l+8, l+4, l+2, l+1, always over all 16 lanes, and lane 0 is the sum. (So a sum of fewer than 16
 //     elements is never -0.)
+//   - Of quantised blocks (Q8_0, Q6_K) lane b%16 takes block b: acc = fma(float32(s), dx*dw, acc), s being the block's exact sum.
 //   - A weighted sum of rows (attention's p·V) starts at +0 and goes upward over the rows: acc = fma(p[j], v[j][i], acc).
 //
 // Outside sums nothing is fused: the code says float32(a*b) + c, which the language forbids to fuse, since arm64 and GOAMD64=v3 would
@@ -19,5 +20,5 @@
 //
 // The functions that the hot loops call are fields of [kernel]. generic.go holds the definition of right in plain Go; the assembly beside
 // it gives the same bits, and tests hold it to that. The best row that the processor supports is chosen before main;
-// GODEBUG=cpu.avx2=off reaches the next one, and the build tag purego leaves generic alone.
+// GODEBUG=cpu.avx2=off (or avx512vnni, avxvnni, asimddp) reaches the next one, and the build tag purego leaves generic alone.
 package kernel
