@@ -73,8 +73,8 @@ func TestIdenticalAnswers(t *testing.T) {
 						wantAnswer(t, fmt.Sprintf("dialect %q, %d threads, batch %d, request %d", dialect, c.threads, batch, i), s, want[i])
 					}
 				}
-				if h := e.Metrics(); c.o.NoPrefixCache == (h.PrefixHits > 0) || !c.o.NoPrefixCache && m.wide < 8 {
-					t.Errorf("dialect %q: %d prefix hits with no prefix cache %v, %d answers in a pass", dialect, h.PrefixHits, c.o.NoPrefixCache, m.wide)
+				if hits := e.Metrics().PrefixHits; c.o.NoPrefixCache == (hits > 0) || !c.o.NoPrefixCache && m.wide < 8 {
+					t.Errorf("dialect %q: %d prefix hits with no prefix cache %v, %d answers in a pass", dialect, hits, c.o.NoPrefixCache, m.wide)
 				}
 			}
 		}
