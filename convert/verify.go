@@ -17,17 +17,14 @@ type VerifyOptions struct {
 	ConfigDir           string // where config.json and the tokenizer are; "" means beside the weights
 }
 
-// Verify converts a checkpoint once more with the options that a file records, in memory and a chunk at a time, and compares. See quant.Compare for
-// what must be equal. Memory does not grow with the model.
+// Verify converts a checkpoint once more with the options that a file records, in memory and a chunk at a time, and compares. See quant.Compare
+// for what must be equal. Memory does not grow with the model.
 //
 // Codes: RECEIPT_MISSING, RECEIPT_INVALID, RECEIPT_UNKNOWN, those of quant.Compare, and those of Run that concern the checkpoint.
 func Verify(ctx context.Context, f *gguf.File, o VerifyOptions) error {
-	receipt, err := quant.ReadReceipt(f)
+	receipt, err := quant.RequireReceipt(f)
 	if err != nil {
 		return err
-	}
-	if receipt == nil {
-		return quant.NoReceipt()
 	}
 	run, err := quant.Recall(recorded, receipt.Options)
 	if err != nil {

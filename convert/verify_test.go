@@ -123,8 +123,12 @@ func TestVerifySource(t *testing.T) {
 			}
 			write(path, string(text)+"\n")
 		}},
-		{"no tokenizer_config.json", "SOURCE_MISMATCH", `made from "tokenizer_config.json"`, func(dir string) { os.Remove(filepath.Join(dir, "tokenizer_config.json")) }},
-		{"a dlm_config.json more", "SOURCE_MISMATCH", "without one", func(dir string) { write(filepath.Join(dir, "dlm_config.json"), `{"mask_token_id": 4}`) }},
+		{"no tokenizer_config.json", "SOURCE_MISMATCH", `made from "tokenizer_config.json"`, func(dir string) {
+			os.Remove(filepath.Join(dir, "tokenizer_config.json"))
+		}},
+		{"a dlm_config.json more", "SOURCE_MISMATCH", "without one", func(dir string) {
+			write(filepath.Join(dir, "dlm_config.json"), `{"mask_token_id": 4}`)
+		}},
 		{"no weights", "SOURCE_MISMATCH", `made from "model.safetensors"`, func(dir string) { os.Remove(filepath.Join(dir, "model.safetensors")) }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -145,8 +149,9 @@ func TestVerifySource(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer f.Close()
-		for options, code := range map[string]string{"--outtype i2_s": "", "--outtype f16": "REPLAY_MISMATCH", "--outtype i2_s --block-size 16": "REPLAY_MISMATCH",
-			"quantize i2_s": "RECEIPT_UNKNOWN", "--synthetic x": "RECEIPT_UNKNOWN"} {
+		for options, code := range map[string]string{"--outtype i2_s": "", "--outtype f16": "REPLAY_MISMATCH",
+			"--outtype i2_s --block-size 16": "REPLAY_MISMATCH",
+			"quantize i2_s":                  "RECEIPT_UNKNOWN", "--synthetic x": "RECEIPT_UNKNOWN"} {
 			f.Metadata.Set(names.Options, options)
 			err := Verify(context.Background(), f, VerifyOptions{ReplayOptions: quant.ReplayOptions{Source: source, Version: release}})
 			if fault.Code(err) != code && !(code == "" && strings.Contains(err.Error(), "wf.options")) {
@@ -173,7 +178,8 @@ func TestPreview(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if seen.Size != did.Size || seen.Architecture != did.Architecture || seen.Source != "online" || len(seen.Tensors) != len(did.Tensors) || seen.Written {
+	if seen.Size != did.Size || seen.Architecture != did.Architecture || seen.Source != "online" ||
+		len(seen.Tensors) != len(did.Tensors) || seen.Written {
 		t.Errorf("previewed %+v, did %+v", seen, did)
 	}
 	if value, ok := seen.Keys.Get(names.TokenizerPre); !ok || value == "" {

@@ -32,6 +32,15 @@ func (r *Receipt) Quantized() bool {
 	return first == quantizeWord
 }
 
+// RequireReceipt is ReadReceipt for who cannot do without: a file that does not say how it came about is RECEIPT_MISSING.
+func RequireReceipt(f *gguf.File) (*Receipt, error) {
+	r, err := ReadReceipt(f)
+	if r == nil && err == nil {
+		err = fault.New("RECEIPT_MISSING", "the file does not say what it was made from and how: only files that wf wrote can be compared with their source")
+	}
+	return r, err
+}
+
 // ReadReceipt returns nil for a file without wf.version. What is there but not whole is RECEIPT_INVALID.
 func ReadReceipt(f *gguf.File) (*Receipt, error) {
 	md := f.Metadata

@@ -28,12 +28,9 @@ type ReplayOptions struct {
 //
 // Codes: RECEIPT_MISSING, RECEIPT_INVALID, RECEIPT_UNKNOWN; those of Compare; those of Run that concern the source.
 func Replay(ctx context.Context, f *gguf.File, o ReplayOptions) error {
-	receipt, err := ReadReceipt(f)
+	receipt, err := RequireReceipt(f)
 	if err != nil {
 		return err
-	}
-	if receipt == nil {
-		return NoReceipt()
 	}
 	run, err := Recall(words, receipt.Options)
 	if err != nil {
@@ -58,11 +55,6 @@ func Replay(ctx context.Context, f *gguf.File, o ReplayOptions) error {
 	return Compare(ctx, f, &r.file, o)
 }
 
-// NoReceipt is the error of a file that cannot be replayed because it does not say how.
-func NoReceipt() error {
-	return fault.New("RECEIPT_MISSING", "the file does not say what it was made from and how: only files that wf wrote can be compared with their source")
-}
-
 // Compare holds a file that has been written against one that has been decided: the sources against the receipt, and what Write would write
 // against what is there.
 //
@@ -71,12 +63,9 @@ func NoReceipt() error {
 //
 // Codes: SOURCE_MISMATCH, REPLAY_MISMATCH, RECEIPT_MISSING, RECEIPT_INVALID, FILE_CHANGED, and whatever Fill returns.
 func Compare(ctx context.Context, f *gguf.File, want *File, o ReplayOptions) error {
-	receipt, err := ReadReceipt(f)
+	receipt, err := RequireReceipt(f)
 	if err != nil {
 		return err
-	}
-	if receipt == nil {
-		return NoReceipt()
 	}
 	c := &comparison{file: f, receipt: receipt, exact: receipt.Version == o.Version, o: o}
 	if err := receipt.CheckSources(want.Sources, c.exact); err != nil {
@@ -142,8 +131,8 @@ func replayMismatch(format string, args ...any) error {
 	return fault.New("REPLAY_MISMATCH", format, args...)
 }
 
-// CheckSources compares names and sizes of files with those that the receipt records, before anything large is read. The same release (exact) reads
-// the same files; another may read more, but none less. Code: SOURCE_MISMATCH.
+// CheckSources compares names and sizes of files with those that the receipt records, before anything large is read. The same release (exact)
+// reads the same files; another may read more, but none less. Code: SOURCE_MISMATCH.
 func (r *Receipt) CheckSources(paths []string, exact bool) error {
 	s, err := openSources(paths)
 	if err != nil {
@@ -195,7 +184,8 @@ func (c *comparison) header(md *gguf.Metadata, infos []gguf.TensorInfo) error {
 	}
 	for i, want := range infos {
 		if got := c.file.Tensors[i]; got.Name != want.Name || got.Type != want.Type || !slices.Equal(got.Dims, want.Dims) {
-			return replayMismatch("tensor %d is %s %v %v; the source gives %s %v %v", i, fault.Quote(got.Name), got.Type, got.Dims, fault.Quote(want.Name), want.Type, want.Dims)
+			return replayMismatch("tensor %d is %s %v %v; the source gives %s %v %v", i, fault.Quote(got.Name), got.Type, got.Dims,
+				fault.Quote(want.Name), want.Type, want.Dims)
 		}
 	}
 	own := []string{names.Version, names.SourceFiles, names.TensorHashes} // compared elsewhere
@@ -234,7 +224,7 @@ func (c *comparison) header(md *gguf.Metadata, infos []gguf.TensorInfo) error {
 
 // sameValue compares values as they are stored: NaN is itself.
 func sameValue(a, b any) bool {
-	return reflect.DeepEqual(a, b) || reflect.TypeOf(a) == reflect.TypeOf(b) && a != nil && reflect.TypeOf(a).Kind() != reflect.Slice && a != a && b != b
+	return reflect.DeepEqual(a, b) || a != nil && reflect.TypeOf(a) == reflect.TypeOf(b) && reflect.TypeOf(a).Comparable() && a != a && b != b
 }
 
 // brief shows a value, cut.

@@ -101,7 +101,8 @@ type examiner struct {
 }
 
 func newExaminer(info *gguf.TensorInfo, layout Layout, shares bool) *examiner {
-	e := &examiner{info: info, cols: info.Dims[0], block: int(info.Type.BlockBytes()), hash: xxhash.New(), constant: info.Rows() > 1, shares: shares}
+	e := &examiner{info: info, cols: info.Dims[0], block: int(info.Type.BlockBytes()), hash: xxhash.New(), shares: shares}
+	e.constant = info.Rows() > 1 // so far; a vector never is
 	if info.Type == gguf.I2_S {
 		e.layout, e.err = layout.In(e.cols, info.Rows())
 	}

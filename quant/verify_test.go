@@ -120,8 +120,10 @@ func TestVerifyData(t *testing.T) {
 		code  string
 		words string
 	}{
-		{"R49 code 3 in I2_S", raw(gguf.I2_S, func(b []byte) { b[32*5+7] |= 0x30 }), "TENSOR_BAD_TERNARY_CODE", "row 1, column 167 holds code 3, which is no weight (1 in all)"},
-		{"R49 codes 3 in TQ2_0", raw(gguf.TQ2_0, func(b []byte) { b[66*3+33], b[66*6+1] = 0xff, 0xff }), "TENSOR_BAD_TERNARY_CODE", "row 1, column 385 holds code 3, which is no weight (8 in all)"},
+		{"R49 code 3 in I2_S", raw(gguf.I2_S, func(b []byte) { b[32*5+7] |= 0x30 }), "TENSOR_BAD_TERNARY_CODE",
+			"row 1, column 167 holds code 3, which is no weight (1 in all)"},
+		{"R49 codes 3 in TQ2_0", raw(gguf.TQ2_0, func(b []byte) { b[66*3+33], b[66*6+1] = 0xff, 0xff }), "TENSOR_BAD_TERNARY_CODE",
+			"row 1, column 385 holds code 3, which is no weight (8 in all)"},
 		{"R50 scale NaN", raw(gguf.I2_S, scale(nan)), "TENSOR_BAD_SCALE", "NaN"},
 		{"R50 scale infinite", raw(gguf.I2_S, scale(inf)), "TENSOR_BAD_SCALE", "-Inf"},
 		{"R50 scale 0", raw(gguf.I2_S, scale(0)), "TENSOR_BAD_SCALE", "is 0"},
@@ -131,14 +133,16 @@ func TestVerifyData(t *testing.T) {
 		{"R50 TQ2_0 scale NaN", raw(gguf.TQ2_0, half(66*7+64, 0x7e00)), "TENSOR_BAD_SCALE", "the block of row 3, column 256"},
 		{"R50 TQ2_0 scale 0 of weights", raw(gguf.TQ2_0, half(64, 0)), "TENSOR_BAD_SCALE", "row 0, column 0"},
 		{"R51 NaN in F32", floats(gguf.F32, 515, nan), "TENSOR_NOT_FINITE", "row 2, column 3 holds NaN"},
-		{"R51 infinity in F16", newModel().raw("token_embd.weight", gguf.F16, append(bytes.Repeat([]byte{1, 0x30, 2, 0x30}, 256), 0, 0xfc, 0, 0), 514, 1), "TENSOR_NOT_FINITE", "row 0, column 512 holds -Inf"},
+		{"R51 infinity in F16", newModel().raw("token_embd.weight", gguf.F16, append(bytes.Repeat([]byte{1, 0x30, 2, 0x30}, 256), 0, 0xfc, 0, 0), 514, 1),
+			"TENSOR_NOT_FINITE", "row 0, column 512 holds -Inf"},
 		{"R51 NaN in BF16", floats(gguf.BF16, 1023, nan), "TENSOR_NOT_FINITE", "row 3, column 255"},
 		{"R51 infinite scale in Q8_0", newModel().raw("token_embd.weight", gguf.Q8_0, func() []byte {
 			b := Encode(nil, gguf.Q8_0, normals(rand.New(rand.NewPCG(1, 2)), 128, 1))
 			binary.LittleEndian.PutUint16(b[68:], 0x7c00)
 			return b
 		}(), 64, 2), "TENSOR_NOT_FINITE", "row 1, column 0"},
-		{"R52 all zero", newModel().floats("token_embd.weight", gguf.F16, make([]float32, 1024), 256, 4), "TENSOR_SUSPICIOUS", `"token_embd.weight": all its weights are the same`},
+		{"R52 all zero", newModel().floats("token_embd.weight", gguf.F16, make([]float32, 1024), 256, 4), "TENSOR_SUSPICIOUS",
+			`"token_embd.weight": all its weights are the same`},
 		{"R52 constant I2_S", newModel().raw("blk.0.ffn_up.weight", gguf.I2_S, func() []byte {
 			tail := I2STail(1)
 			return append(bytes.Repeat([]byte{0xaa}, 64), tail[:]...)
@@ -155,7 +159,8 @@ func TestVerifyData(t *testing.T) {
 	t.Run("R52 not suspicious", func(t *testing.T) {
 		x := normals(rand.New(rand.NewPCG(1, 2)), 512, 1)
 		copy(x, make([]float32, 256)) // a row of zeros, and a row of others; a block is repeated, but is not of one value
-		m := newModel().floats("a", gguf.F32, x, 256, 2).floats("norm", gguf.F32, bytesOf(1, 64), 64).floats("b", gguf.Q8_0, append(x[256:288], x[256:288]...), 32, 2)
+		m := newModel().floats("a", gguf.F32, x, 256, 2).floats("norm", gguf.F32, bytesOf(1, 64), 64).
+			floats("b", gguf.Q8_0, append(x[256:288], x[256:288]...), 32, 2)
 		if v, problems, warnings := look(t, m.write(t), VerifyOptions{}); problems+warnings != "" {
 			t.Errorf("%s, %s: %v", problems, warnings, v.Problems)
 		}
@@ -168,7 +173,8 @@ func TestVerifyData(t *testing.T) {
 		}
 	})
 	t.Run("blocks with scales of their own", func(t *testing.T) {
-		if _, problems, warnings := look(t, raw(gguf.TQ2_0, half(66+64, 0x3c00)).write(t), VerifyOptions{}); problems != "" || warnings != "NOT_TERNARY" {
+		m := raw(gguf.TQ2_0, half(66+64, 0x3c00))
+		if _, problems, warnings := look(t, m.write(t), VerifyOptions{}); problems != "" || warnings != "NOT_TERNARY" {
 			t.Errorf("problems %q, warnings %q", problems, warnings)
 		}
 	})
@@ -178,8 +184,10 @@ func TestVerifyData(t *testing.T) {
 			m.floats(fmt.Sprintf("t%d", i), gguf.F32, []float32{1, nan}, 2)
 		}
 		v, _, _ := look(t, m.write(t), VerifyOptions{})
-		if err := v.Err(); fault.Code(err) != "TENSOR_NOT_FINITE" || !strings.HasPrefix(err.Error(), `tensor "t0": row 0, column 1`) || !strings.HasSuffix(err.Error(), "(and 2 tensors more)") {
-			t.Errorf("%v", err)
+		err := v.Err()
+		text := fmt.Sprint(err)
+		if fault.Code(err) != "TENSOR_NOT_FINITE" || !strings.HasPrefix(text, `tensor "t0": row 0, column 1`) || !strings.HasSuffix(text, "(and 2 tensors more)") {
+			t.Error(text)
 		}
 	})
 }
@@ -237,7 +245,8 @@ func TestReceipt(t *testing.T) {
 	_, out := written(t, gguf.I2_S)
 	f := open(t, out)
 	r, err := ReadReceipt(f)
-	if err != nil || r.Version != "1.2.3" || !r.Quantized() || len(r.Sources) != 1 || r.Sources[0].Name != "in.gguf" || r.Hashes[0] != xxhash.Sum64(data(t, f, f.Tensors[0].Name)) {
+	if err != nil || r.Version != "1.2.3" || !r.Quantized() || len(r.Sources) != 1 || r.Sources[0].Name != "in.gguf" ||
+		r.Hashes[0] != xxhash.Sum64(data(t, f, f.Tensors[0].Name)) {
 		t.Fatalf("%+v, %v", r, err)
 	}
 	if r, err := ReadReceipt(open(t, bitNet(gguf.F16).write(t))); r != nil || err != nil {
@@ -263,7 +272,8 @@ func TestReceipt(t *testing.T) {
 			}
 		})
 	}
-	if s, ok := parseSource("a name with 7 spaces 12 " + strings.Repeat("0f", 32)); !ok || s.Name != "a name with 7 spaces" || s.Size != 12 || s.Sum[31] != 15 {
+	s, ok := parseSource("a name with 7 spaces 12 " + strings.Repeat("0f", 32))
+	if !ok || s.Name != "a name with 7 spaces" || s.Size != 12 || s.Sum[31] != 15 {
 		t.Errorf("%+v", s)
 	}
 }
@@ -292,7 +302,10 @@ func TestVerifyFile(t *testing.T) {
 			b[at(t, f, info.Name, int(info.Size)-1)] ^= 1
 			return b
 		}},
-		{"a norm", "TENSOR_HASH_MISMATCH", "", func(f *gguf.File, b []byte) []byte { b[at(t, f, f.Tensors[len(f.Tensors)-1].Name, 0)] ^= 1; return b }},
+		{"the last tensor", "TENSOR_HASH_MISMATCH", "", func(f *gguf.File, b []byte) []byte {
+			b[at(t, f, f.Tensors[len(f.Tensors)-1].Name, 0)] ^= 1
+			return b
+		}},
 		{"a hash in the metadata", "TENSOR_HASH_MISMATCH", "", func(f *gguf.File, b []byte) []byte {
 			hashes, _, _ := gguf.Value[[]uint64](f.Metadata, names.TensorHashes)
 			stored := binary.LittleEndian.AppendUint64(nil, hashes[1])
@@ -337,7 +350,8 @@ func TestReplay(t *testing.T) {
 			})
 			for _, version := range []string{"1.2.3", "1.3.0"} {
 				err := replay(changed, source, version)
-				if fault.Code(err) != "REPLAY_MISMATCH" || !strings.Contains(err.Error(), `tensor "blk.0.attn_q.weight": row 0, column `) || !strings.Contains(err.Error(), "the source gives") {
+				if text := fmt.Sprint(err); fault.Code(err) != "REPLAY_MISMATCH" || !strings.Contains(text, "the source gives") ||
+					!strings.Contains(text, `tensor "blk.0.attn_q.weight": row 0, column `) {
 					t.Errorf("release %s: [%s] %v", version, fault.Code(err), err)
 				}
 			}
@@ -359,7 +373,8 @@ func TestReplay(t *testing.T) {
 				t.Errorf("another source: %s %v", codes, err)
 			}
 			longer := flipped(t, source, func(_ *gguf.File, b []byte) []byte { return append(b, 0) })
-			if err := replay(out, longer, "1.2.3"); fault.Code(err) != "SOURCE_MISMATCH" || !strings.Contains(err.Error(), "bytes; the file was made from one of") {
+			err = replay(out, longer, "1.2.3")
+			if fault.Code(err) != "SOURCE_MISMATCH" || !strings.Contains(err.Error(), "bytes; the file was made from one of") {
 				t.Errorf("a longer source: %v", err)
 			}
 		})
@@ -454,4 +469,25 @@ func TestRounds(t *testing.T) {
 			}
 		}
 	}
+}
+
+// FuzzRecall: what a file records is read back to the same text, or refused.
+func FuzzRecall(f *testing.F) {
+	for _, text := range []string{"quantize i2_s", "quantize q8_0 --token-embedding-type q6_k --allow-requantize",
+		`quantize f16 --tensor-type "a b"=q8_0`, "--outtype f16",
+		`quantize f16 --override-kv "k=str:a \"b\""`, "quantize", "quantize i2_s --i2s-layout 64 ", "\x00"} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		o, err := Recall(words, text)
+		switch {
+		case err == nil && Record(words, o) != text:
+			t.Errorf("%q became %q", text, Record(words, o))
+		case err != nil && fault.Code(err) != "RECEIPT_UNKNOWN":
+			t.Errorf("%q: %v", text, err)
+		}
+		if s, ok := parseSource(text); ok && (s.Name == "" || s.Size < 0) {
+			t.Errorf("%q is taken for the source %+v", text, s)
+		}
+	})
 }

@@ -68,8 +68,8 @@ func Recall[O any](words []Word[O], text string) (*O, error) {
 		rest = tail
 	}
 	if rest != "" || Record(words, o) != text {
-		return nil, fault.New("RECEIPT_UNKNOWN", "the options that the file records, %s, are not ones that this release writes, so they cannot be replayed",
-			fault.Quote(text))
+		return nil, fault.New("RECEIPT_UNKNOWN",
+			"the options that the file records, %s, are not ones that this release writes, so they cannot be replayed", fault.Quote(text))
 	}
 	return o, nil
 }

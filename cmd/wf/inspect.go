@@ -19,9 +19,9 @@ func newInspectCmd(env *environment) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "inspect GGUF | CHECKPOINT",
 		Short: "Show what a model file holds",
-		Long: `Show what a GGUF file or a checkpoint holds: model, tokenizer and diffusion settings, tensors with bits per weight, the scale and the share of -1, 0
-and +1 of ternary tensors, the memory that running it takes, and what was decided where the file leaves room for doubt. Of a checkpoint it shows what
-wf convert --outtype auto would make of it, and why.
+		Long: `Show what a GGUF file or a checkpoint holds: model, tokenizer and diffusion settings, tensors with bits per weight, the scale and the share
+of -1, 0 and +1 of ternary tensors, the memory that running it takes, and what was decided where the file leaves room for doubt. Of a checkpoint
+it shows what wf convert --outtype auto would make of it, and why.
 
 Of a damaged file it shows what can be trusted, marks the rest, and exits as wf verify does.`,
 		Example: "  wf inspect model-I2_S.gguf\n  wf inspect ./checkpoint --json",

@@ -65,7 +65,8 @@ func inspectCheckpoint(ctx context.Context, path, _ string) (*inspection, error)
 
 // addPlan shows what the file would be, by looking at the header that it would have.
 func (v *inspection) addPlan(r *convert.Report) error {
-	v.Plan = &planSummary{Architecture: r.Architecture, Type: r.Type, Size: r.Size, Source: r.Source, ScaleRule: r.ScaleRule, Tensors: r.Tensors, Dropped: r.Dropped}
+	v.Plan = &planSummary{Architecture: r.Architecture, Type: r.Type, Size: r.Size, Source: r.Source, ScaleRule: r.ScaleRule,
+		Tensors: r.Tensors, Dropped: r.Dropped}
 	f, err := plannedFile(r)
 	if err != nil {
 		return err

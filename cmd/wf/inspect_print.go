@@ -98,7 +98,8 @@ func (v *inspection) noteLines(columns int) (lines []string) {
 func (v *inspection) typeRows() [][]string {
 	var rows [][]string
 	for _, t := range v.Types {
-		rows = append(rows, []string{fmt.Sprintf("%-*s%s", labelColumns, "total", t.Type), fmt.Sprintf("%d tensors", t.Tensors), bytesText(t.Bytes), fmt.Sprintf("%.4g bits/weight", t.BitsPerWeight)})
+		rows = append(rows, []string{fmt.Sprintf("%-*s%s", labelColumns, "total", t.Type), fmt.Sprintf("%d tensors", t.Tensors), bytesText(t.Bytes),
+			fmt.Sprintf("%.4g bits/weight", t.BitsPerWeight)})
 	}
 	return rows
 }

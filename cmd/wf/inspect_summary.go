@@ -36,8 +36,8 @@ func (m *modelSummary) String() string {
 	if m.Source != "" {
 		from = " from " + fault.Quote(m.Source)
 	}
-	return fmt.Sprintf("%s %s%s: %d layers, hidden %d, feed-forward %d, %d heads (%d of keys) of %d, %s, context %d", fault.Quote(m.Name), m.Architecture, from,
-		m.Layers, m.Hidden, m.FeedForward, m.Heads, m.KVHeads, m.HeadDim, m.Activation, m.Context)
+	return fmt.Sprintf("%s %s%s: %d layers, hidden %d, feed-forward %d, %d heads (%d of keys) of %d, %s, context %d",
+		fault.Quote(m.Name), m.Architecture, from, m.Layers, m.Hidden, m.FeedForward, m.Heads, m.KVHeads, m.HeadDim, m.Activation, m.Context)
 }
 
 type tokenizerSummary struct {
@@ -51,7 +51,8 @@ type tokenizerSummary struct {
 
 // specialKeys are the ids with a role, in the order in which they are shown.
 var specialKeys = []struct{ name, key string }{
-	{"bos", names.BOS}, {"eos", names.EOS}, {"eot", names.EOT}, {"eom", names.EOM}, {"unknown", names.Unknown}, {"padding", names.Padding}, {"mask", names.MaskToken},
+	{"bos", names.BOS}, {"eos", names.EOS}, {"eot", names.EOT}, {"eom", names.EOM}, {"unknown", names.Unknown}, {"padding", names.Padding},
+	{"mask", names.MaskToken},
 }
 
 func summarizeTokenizer(md *gguf.Metadata) *tokenizerSummary {
@@ -170,7 +171,8 @@ type memorySummary struct {
 }
 
 func (m *memorySummary) String() string {
-	return fmt.Sprintf("%s laid out at load, %s in the file, %s of cache (%d positions)", bytesText(m.Weights), bytesText(m.Mapped), bytesText(m.Cache), m.Context)
+	return fmt.Sprintf("%s laid out at load, %s in the file, %s of cache (%d positions)",
+		bytesText(m.Weights), bytesText(m.Mapped), bytesText(m.Cache), m.Context)
 }
 
 type receiptSummary struct {
@@ -255,8 +257,8 @@ func (v *inspection) addOutline(f *gguf.File, o *infer.Outline) {
 		return
 	}
 	c := &o.Config
-	v.Model = &modelSummary{Architecture: c.Architecture, Layers: c.Layers, Hidden: c.Hidden, FeedForward: c.FeedForward, Heads: c.Heads, KVHeads: c.KVHeads,
-		HeadDim: c.HeadDim, Context: c.Context, Activation: c.Activation}
+	v.Model = &modelSummary{Architecture: c.Architecture, Layers: c.Layers, Hidden: c.Hidden, FeedForward: c.FeedForward,
+		Heads: c.Heads, KVHeads: c.KVHeads, HeadDim: c.HeadDim, Context: c.Context, Activation: c.Activation}
 	v.Model.Name, _, _ = gguf.Value[string](f.Metadata, names.Name)
 	v.Model.Source, _, _ = gguf.Value[string](f.Metadata, names.SourceArch)
 	v.Memory = &memorySummary{Mapped: o.Mapped, Weights: o.Weights, Cache: o.Cache, Context: min(c.Context, usualContext)}
