@@ -13,6 +13,7 @@ import (
 	"github.com/wrinklefree/wf/gguf"
 	"github.com/wrinklefree/wf/gguf/disk"
 	"github.com/wrinklefree/wf/gguf/fault"
+	"github.com/wrinklefree/wf/gguf/names"
 	"github.com/wrinklefree/wf/quant"
 )
 
@@ -159,7 +160,7 @@ func (s *sidecars) readTokenizer() (*Tokenizer, error) {
 	if err != nil {
 		return nil, err
 	}
-	if t.Model == modelSPM {
+	if t.Model == names.ModelSPM {
 		if data, err = s.open("added_tokens.json", "TOKENIZER", maxTokenizerBytes); err != nil {
 			return nil, err
 		}
@@ -182,7 +183,7 @@ func (s *sidecars) readTokenizer() (*Tokenizer, error) {
 		if err == nil {
 			err = t.readConfig(f)
 		}
-		if err == nil && t.Model == modelSPM {
+		if err == nil && t.Model == names.ModelSPM {
 			err = t.addDecoder(f)
 		}
 		if err == nil {

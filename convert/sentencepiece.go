@@ -128,7 +128,7 @@ func ParseSentencePiece(data []byte) (*Tokenizer, error) {
 		}
 		return nil, badModel("it is no SentencePiece model: it begins with %s", fault.Quote(string(data[:min(len(data), 8)])))
 	}
-	m := spmModel{t: &Tokenizer{Model: modelSPM, Pre: anyPre}, kind: 1, special: map[uint64]int32{}, squeezes: true, escapes: true}
+	m := spmModel{t: &Tokenizer{Model: names.ModelSPM, Pre: anyPre}, kind: 1, special: map[uint64]int32{}, squeezes: true, escapes: true}
 	yes := true
 	m.t.AddSpace = &yes
 	for _, s := range spmSpecials {
@@ -328,7 +328,7 @@ func (t *Tokenizer) add(a addedToken) error {
 // are in the order of the scores of what they make, so the first merge that makes a piece gives its score: their numbers downward from 0, as
 // SentencePiece's trainer gives them.
 func (t *Tokenizer) becomeSentencePiece(normalizer, pre any) {
-	t.Model, t.Pre = modelSPM, anyPre
+	t.Model, t.Pre = names.ModelSPM, anyPre
 	spaces, ok := spacePrefix(normalizer, pre)
 	if !ok {
 		t.Pre, t.PreErr = "", unknownPattern("is %s behind the normalizer %s, which is not how SentencePiece is written down", summary(pre), summary(normalizer))

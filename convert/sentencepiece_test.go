@@ -47,7 +47,7 @@ func TestParseSentencePiece(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []Token{{"<unk>", 2, 0, false}, {"<s>", 3, 0, false}, {"</s>", 3, 0, false}, {"▁", 1, -1, false}, {"a", 1, -2, false}, {"▁a", 1, -0.5, false}}
-	if !slices.Equal(tok.Tokens, want) || tok.Model != modelSPM || *tok.AddSpace || len(tok.Notices) != 0 {
+	if !slices.Equal(tok.Tokens, want) || tok.Model != names.ModelSPM || *tok.AddSpace || len(tok.Notices) != 0 {
 		t.Errorf("%+v", tok)
 	}
 	if s := tok.Special; s["unk"] != "<unk>" || s["bos"] != "<s>" || s["eos"] != "</s>" || s["pad"] != "" || tok.First != "<s>" {
@@ -155,7 +155,7 @@ func TestByteFallbackJSON(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if *tok.AddSpace != c.space || (tok.PreErr == nil) != c.known || tok.Model != modelSPM {
+			if *tok.AddSpace != c.space || (tok.PreErr == nil) != c.known || tok.Model != names.ModelSPM {
 				t.Errorf("space %v, %v, model %s", *tok.AddSpace, tok.PreErr, tok.Model)
 			}
 			want := []Token{{"<unk>", 3, addedScore, true}, {"<0x41>", 6, -2, false}, {"▁", 1, -2, false}, {"a", 1, -2, false}, {"b", 1, -2, false}, {"ab", 1, 0, false},

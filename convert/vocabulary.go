@@ -16,15 +16,9 @@ import (
 // maxMerges bounds model.merges; the largest published list has 514 906.
 const maxMerges = 600_000
 
-// Kinds of vocabulary (tokenizer.ggml.model).
-const (
-	modelBPE = "gpt2"  // byte-level BPE, by merges
-	modelSPM = "llama" // SentencePiece's BPE, by scores
-)
-
 // Tokenizer is a vocabulary: tokenizer.json or tokenizer.model, with what tokenizer_config.json and the chat template files add.
 type Tokenizer struct {
-	Model  string   // modelBPE or modelSPM
+	Model  string   // names.ModelBPE or names.ModelSPM
 	Tokens []Token  // by id; an id that no token has is a Token without Text
 	Merges []string // "left right", highest rank first; of tokenizer.json
 	Pre    string   // tokenizer.ggml.pre, as the structure of tokenizer.json says; "" if it says nothing known
@@ -43,9 +37,9 @@ type Tokenizer struct {
 
 // Token is one entry of the vocabulary.
 type Token struct {
-	Text  string  // an ordinary token in the byte-level alphabet (FORMATS.md 7.5) or, of modelSPM, with U+2581 for spaces; an added one as plain text
+	Text  string  // an ordinary token in the byte-level alphabet (FORMATS.md 7.5) or, of names.ModelSPM, with U+2581 for spaces; an added one as plain text
 	Kind  int32   // names.TokenNormal, ...
-	Score float32 // of modelSPM: of two pairs of neighbours the one whose token has the higher score is joined first
+	Score float32 // of names.ModelSPM: of two pairs of neighbours the one whose token has the higher score is joined first
 	Added bool
 }
 
@@ -222,7 +216,7 @@ func (r *tokenizerReader) tokenizer() (*Tokenizer, error) {
 	if r.unsupported != "" {
 		return nil, r.fail("_UNSUPPORTED", "model.%s is set: this is neither byte-level BPE nor SentencePiece's, and wf reads no other", r.unsupported)
 	}
-	t := &Tokenizer{Model: modelBPE, Merges: r.merges}
+	t := &Tokenizer{Model: names.ModelBPE, Merges: r.merges}
 	for text, id := range r.ids {
 		if err := t.place(r, Token{Text: text, Kind: names.TokenNormal}, id); err != nil {
 			return nil, err
@@ -374,7 +368,7 @@ func writeVocabulary(md *gguf.Metadata, t *Tokenizer, c *Config, pre string, mas
 	if n := len(t.Tokens); n > c.VocabSize {
 		return fault.New("TOKENIZER_BAD_ID", "the tokenizer has token id %d, config.json vocab_size %d; they belong to different models", n-1, c.VocabSize)
 	}
-	if len(t.Merges) == 0 && t.Model == modelBPE {
+	if len(t.Merges) == 0 && t.Model == names.ModelBPE {
 		return fault.New("TOKENIZER_BAD_MERGE", "tokenizer.json has no merges; byte-level BPE needs them")
 	}
 	tokens, kinds, scores := make([]string, c.VocabSize), make([]int32, c.VocabSize), make([]float32, c.VocabSize)
@@ -393,7 +387,7 @@ func writeVocabulary(md *gguf.Metadata, t *Tokenizer, c *Config, pre string, mas
 	md.Set(names.TokenizerPre, pre)
 	md.Set(names.Tokens, tokens)
 	md.Set(names.TokenType, kinds)
-	if t.Model == modelSPM {
+	if t.Model == names.ModelSPM {
 		md.Set(names.Scores, scores)
 	} else {
 		md.Set(names.Merges, t.Merges)

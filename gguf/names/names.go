@@ -103,6 +103,12 @@ const (
 	SubLNEps          = "wf.subln.eps"
 )
 
+// Values of TokenizerModel.
+const (
+	ModelBPE = "gpt2"  // byte-level BPE, by merges
+	ModelSPM = "llama" // SentencePiece's BPE, by scores
+)
+
 // Values of Dialect, Mode, LinearActivation, ScaleRule and hidden activation.
 const (
 	DialectFastDLLM    = "fast-dllm-v2"

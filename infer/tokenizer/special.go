@@ -44,7 +44,7 @@ func (t *Tokenizer) readSpecials(md *gguf.Metadata, warn func(string)) error {
 			*special.id = int32(id)
 		}
 	}
-	if t.model == modelSPM {
+	if t.model == names.ModelSPM {
 		for _, absent := range []struct {
 			key string
 			id  *int32

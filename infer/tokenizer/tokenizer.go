@@ -37,7 +37,7 @@ import (
 
 // Tokenizer is read-only and safe for concurrent use, once SetChatTemplate is not called any more.
 type Tokenizer struct {
-	model   string   // modelBPE or modelSPM
+	model   string   // names.ModelBPE or names.ModelSPM
 	texts   []string // as stored
 	kinds   []uint8  // names.TokenNormal ...; special ids of other types count as control
 	ids     map[string]int32
@@ -76,9 +76,9 @@ func New(md *gguf.Metadata, rows int, warn func(string)) (*Tokenizer, error) {
 	t := &Tokenizer{model: model, now: time.Now}
 	var readPieces []func() error
 	switch model {
-	case modelBPE:
+	case names.ModelBPE:
 		readPieces = []func() error{func() error { return t.readSplitter(md, warn) }, func() error { return t.readMerges(md, warn) }}
-	case modelSPM:
+	case names.ModelSPM:
 		readPieces = []func() error{func() error { return t.readPieces(md) }}
 	default:
 		return nil, fault.New("TOKENIZER_UNSUPPORTED_MODEL",
@@ -100,12 +100,6 @@ func New(md *gguf.Metadata, rows int, warn func(string)) (*Tokenizer, error) {
 	}
 	return t, nil
 }
-
-// Values of tokenizer.ggml.model.
-const (
-	modelBPE = "gpt2"
-	modelSPM = "llama"
-)
 
 // readSplitter reads tokenizer.ggml.pre and what depends on it.
 func (t *Tokenizer) readSplitter(md *gguf.Metadata, warn func(string)) error {
@@ -136,7 +130,7 @@ func (t *Tokenizer) readSplitter(md *gguf.Metadata, warn func(string)) error {
 
 // readFlags reads whether bos and eos go around a text.
 func (t *Tokenizer) readFlags(md *gguf.Metadata) error {
-	if t.model == modelSPM {
+	if t.model == names.ModelSPM {
 		t.addBOS = true
 	}
 	for _, flag := range []struct {

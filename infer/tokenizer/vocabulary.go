@@ -121,7 +121,7 @@ func (t *Tokenizer) readBytes() error {
 		return fault.New("TOKENIZER_BAD_BYTE_TOKEN", "tokenizer: the vocabulary has %d byte tokens; it needs each of <0x00> to <0xFF> once, or none", found)
 	}
 	for b := range t.byteIDs {
-		if id, ok := t.ids[string(letterOf[b])]; ok && t.isPiece(id) && t.model == modelBPE {
+		if id, ok := t.ids[string(letterOf[b])]; ok && t.isPiece(id) && t.model == names.ModelBPE {
 			t.byteIDs[b] = id
 		} else if found != 0 {
 			t.byteIDs[b] = byteTokens[b]
