@@ -2,7 +2,7 @@
 GO ?= go
 export CGO_ENABLED = 0
 
-.PHONY: build install test check race purego arm64 bench generate pictures peers fuzz eval clean
+.PHONY: build install test check race purego arm64 bench generate pictures peers families fuzz eval clean
 
 build: ## build ./bin/wf, one static binary
 	$(GO) build -trimpath -ldflags "-s -w" -o bin/wf ./cmd/wf
@@ -38,6 +38,9 @@ pictures: build ## measure what docs/performance.md shows, and draw it (minutes;
 
 peers: ## wf and llama.cpp in turn on the same weights (needs Node and npm, which fetches llama.cpp; minutes)
 	node docs/performance/peers.mjs $(WORK)
+
+families: ## testdata/families again, by the tools that make the real ones (needs Python with torch, transformers, tokenizers, sentencepiece)
+	cd testdata/families && python3 -B make_tokenizers.py && python3 -B make.py
 
 FUZZTIME ?= 20s
 fuzz: ## every fuzz target for FUZZTIME
