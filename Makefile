@@ -42,6 +42,10 @@ peers: ## wf and llama.cpp in turn on the same weights (needs Node and npm, whic
 families: ## testdata/families again, by the tools that make the real ones (needs Python with torch, transformers, tokenizers, sentencepiece)
 	cd testdata/families && python3 -B make_tokenizers.py && python3 -B make.py
 
+SOAK ?= 5m
+soak: ## random cancels, failures and clients that leave, in the engine and over HTTP, for SOAK each
+	SOAK=$(SOAK) $(GO) test ./infer/engine ./infer/server -run TestSoak -v -timeout 60m
+
 FUZZTIME ?= 20s
 fuzz: ## every fuzz target for FUZZTIME
 	@set -e; $(GO) list ./... | while read -r p; do \
