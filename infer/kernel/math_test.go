@@ -88,6 +88,14 @@ func TestPow(t *testing.T) {
 	}
 }
 
+func TestLn(t *testing.T) {
+	for _, x := range []float64{1e-3, 0.5, 1, 2, math.E, 4, 40, 32768 / (2 * math.Pi), 1e6, 1e300} {
+		if got, want := Ln(x), math.Log(x); !(math.Abs(got-want) <= 4e-16*math.Abs(want)) {
+			t.Errorf("Ln(%g) = %v, want %v", x, got, want)
+		}
+	}
+}
+
 func bigPow(x float64, n int) *big.Float {
 	p := big.NewFloat(1).SetPrec(20000)
 	for range n {
