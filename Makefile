@@ -2,7 +2,7 @@
 GO ?= go
 export CGO_ENABLED = 0
 
-.PHONY: build install test check race purego arm64 bench generate pictures peers families fuzz eval clean
+.PHONY: build install test check race purego arm64 bench generate pictures peers families soak fuzz interop eval clean
 
 build: ## build ./bin/wf, one static binary
 	$(GO) build -trimpath -ldflags "-s -w" -o bin/wf ./cmd/wf
@@ -52,8 +52,13 @@ fuzz: ## every fuzz target for FUZZTIME
 	  for f in $$($(GO) test -list '^Fuzz' $$p | grep '^Fuzz' || true); do \
 	    echo "== $$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) $$p; done; done
 
+INTEROP ?= $(or $(TMPDIR),/tmp)/wf-interop
+interop: ## gguf-py, @huggingface/gguf, gguf-parser-go and llama.cpp read and run what wf writes (needs Python, Node and npm, which fetch them; minutes)
+	mkdir -p $(INTEROP)
+	WF_INTEROP=$(INTEROP) $(GO) test ./cmd/wf -run TestInterop -v -timeout 30m
+
 eval: ## accuracy of the demonstration model in every mode and type, and what goes wrong when it is mistreated
-	WF_EVAL=all $(GO) test ./cmd/wf -run 'TestEval|TestGotchas' -v -timeout 60m
+	WF_EVAL=all $(GO) test ./cmd/wf -run 'TestEval|TestGotchas|TestTypesPage' -v -timeout 60m
 
 clean:
 	rm -rf bin
