@@ -31,6 +31,9 @@ Of a damaged file it shows what can be trusted, marks the rest, and exits as wf 
 			if !isGGUF(args[0]) {
 				inspect = inspectCheckpoint
 			}
+			if isSGL(args[0]) {
+				inspect = inspectSGL
+			}
 			v, err := inspect(cmd.Context(), args[0], layout)
 			if v == nil {
 				return err
@@ -44,7 +47,7 @@ Of a damaged file it shows what can be trusted, marks the rest, and exits as wf 
 	}
 	cmd.Flags().BoolVar(&full, "full", false, "print everything, also what does not fit a screen")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
-	cmd.Flags().StringVar(&layout, "i2s-layout", "", "layout of I2_S tensors in a file that wf did not write: 128 or 64 (128)")
+	cmd.Flags().StringVar(&layout, "i2s-layout", "", "layout of I2_S tensors in a file that wf did not write: "+quant.LayoutNames()+" (128)")
 	return cmd
 }
 

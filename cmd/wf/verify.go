@@ -47,7 +47,7 @@ what was wanted.`,
 	f := cmd.Flags()
 	f.StringVar(&o.source, "source", "", "what the file was made from: a checkpoint `path`, or the GGUF that wf quantize read")
 	f.StringVar(&o.configDir, "config-dir", "", "`folder` of the checkpoint's config.json and tokenizer, if not beside the weights")
-	f.StringVar(&o.layout, "i2s-layout", "", "layout of I2_S tensors in a file that wf did not write: 128 or 64 (128)")
+	f.StringVar(&o.layout, "i2s-layout", "", "layout of I2_S tensors in a file that wf did not write: "+quant.LayoutNames()+" (128)")
 	f.BoolVar(&asJSON, "json", false, "print a JSON report")
 	return cmd
 }
