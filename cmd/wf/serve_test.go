@@ -103,7 +103,9 @@ func TestServeSignals(t *testing.T) {
 	t.Run("unix socket", func(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "s")
 		r := startServe(t, "--host", "unix:"+path)
-		client := http.Client{Transport: &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) { return net.DialTimeout("unix", path, time.Second) }}}
+		client := http.Client{Transport: &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) {
+			return net.DialTimeout("unix", path, time.Second)
+		}}}
 		resp, err := client.Get("http://wf/v1/models")
 		if err != nil {
 			t.Fatal(err)
