@@ -2,7 +2,7 @@
 GO ?= go
 export CGO_ENABLED = 0
 
-.PHONY: build install test check race purego arm64 bench generate pictures peers families soak fuzz interop eval clean
+.PHONY: build install test check race purego arm64 bench generate pictures peers clients families soak fuzz interop eval clean
 
 build: ## build ./bin/wf, one static binary
 	$(GO) build -trimpath -ldflags "-s -w" -o bin/wf ./cmd/wf
@@ -38,6 +38,9 @@ pictures: build ## measure what docs/performance.md shows, and draw it (minutes;
 
 peers: ## wf and llama.cpp in turn on the same weights (needs Node and npm, which fetches llama.cpp; minutes)
 	node docs/performance/peers.mjs $(WORK)
+
+clients: build ## OpenAI's Python and Node clients against wf serve (needs Python, Node and npm, which fetch them)
+	infer/server/clienttest/clients.sh bin/wf
 
 families: ## testdata/families again, by the tools that make the real ones (needs Python with torch, transformers, tokenizers, sentencepiece)
 	cd testdata/families && python3 -B make_tokenizers.py && python3 -B make.py
