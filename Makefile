@@ -2,7 +2,7 @@
 GO ?= go
 export CGO_ENABLED = 0
 
-.PHONY: build install test check race purego arm64 bench generate pictures peers clients families soak fuzz interop eval clean
+.PHONY: build install test check race purego arm64 bench generate pictures peers clients gateway families soak fuzz interop eval clean
 
 build: ## build ./bin/wf, one static binary
 	$(GO) build -trimpath -ldflags "-s -w" -o bin/wf ./cmd/wf
@@ -41,6 +41,9 @@ peers: ## wf and llama.cpp in turn on the same weights (needs Node and npm, whic
 
 clients: build ## OpenAI's Python and Node clients against wf serve (needs Python, Node and npm, which fetch them)
 	infer/server/clienttest/clients.sh bin/wf
+
+gateway: build ## sglang-router from PyPI before two workers, one of which is killed
+	infer/server/clienttest/gateway.sh bin/wf
 
 families: ## testdata/families again, by the tools that make the real ones (needs Python with torch, transformers, tokenizers, sentencepiece)
 	cd testdata/families && python3 -B make_tokenizers.py && python3 -B make.py
