@@ -80,7 +80,7 @@ func (m *modelFlags) loadFile(env *environment, name string, file *gguf.File) (*
 		return nil, errors.Join(err, file.Close())
 	}
 	s := &session{name: name, file: file, model: model}
-	if s.tokenizer, err = tokenizer.New(model.Metadata(), model.Config().Vocab, env.warn); err != nil {
+	if s.tokenizer, err = tokenizer.New(m.vocabulary(model), model.Config().Vocab, env.warn); err != nil {
 		return nil, errors.Join(err, s.close())
 	}
 	return s, nil
