@@ -38,10 +38,6 @@ func (s *Server) read(x *exchange, tables ...members) (*body, error) {
 	if kind, _, err := mime.ParseMediaType(in.Get("Content-Type")); err != nil || kind != "application/json" {
 		return nil, &problem{status: http.StatusUnsupportedMediaType, code: "unsupported_media_type", text: "wanted Content-Type: application/json"}
 	}
-	if x.ContentLength > s.Body {
-		x.Header().Set("Connection", "close")
-		return nil, bodyProblem(&http.MaxBytesError{Limit: s.Body})
-	}
 	control := http.NewResponseController(x.reply)
 	control.SetReadDeadline(time.Now().Add(s.BodyTime))
 	data, err := io.ReadAll(http.MaxBytesReader(x.reply, x.Body, s.Body))
