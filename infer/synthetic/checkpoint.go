@@ -49,5 +49,6 @@ func (s Shape) Checkpoint() (files map[string][]byte, weights []Weight, err erro
 		return nil, nil, err
 	}
 	tokenizer, err := s.tokenizerJSON()
-	return map[string][]byte{"config.json": config, "tokenizer.json": tokenizer}, weights, err
+	class := []byte(`{"tokenizer_class": "PreTrainedTokenizerFast"}`) // for transformers; the special tokens are config.json's
+	return map[string][]byte{"config.json": config, "tokenizer.json": tokenizer, "tokenizer_config.json": class}, weights, err
 }

@@ -47,7 +47,8 @@ func (s Shape) tokenizerJSON() ([]byte, error) {
 	}
 	var added []map[string]any
 	for i, text := range controls {
-		added = append(added, map[string]any{"id": s.Vocab - len(controls) + i, "content": text, "special": true, "normalized": false})
+		added = append(added, map[string]any{"id": s.Vocab - len(controls) + i, "content": text, "special": true,
+			"normalized": false, "single_word": false, "lstrip": false, "rstrip": false}) // readers other than wf insist on all of them
 	}
 	bytes := map[string]any{"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": true}
 	return json.Marshal(map[string]any{
