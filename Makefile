@@ -20,7 +20,7 @@ race: ## the race detector where goroutines meet (needs a C compiler)
 	CGO_ENABLED=1 WF_TEST_SLOWNESS=10 $(GO) test -race ./gguf/... ./convert/... ./quant/... ./infer/kernel ./infer
 
 purego: ## the tests without assembly
-	WF_TEST_SLOWNESS=5 $(GO) test -tags purego ./gguf/... ./quant/... ./infer/...
+	WF_TEST_SLOWNESS=5 $(GO) test -tags purego ./gguf/... ./quant/... ./infer ./infer/kernel ./infer/tokenizer/... ./infer/diffusion ./infer/synthetic ./infer/tiny
 
 arm64: ## kernels and unit tests of arm64 under emulation (needs qemu-user)
 	WF_TEST_SLOWNESS=20 GOARCH=arm64 $(GO) test -exec qemu-aarch64 -skip /R35 ./gguf ./gguf/checked ./gguf/fault ./quant ./infer/kernel ./infer/tokenizer ./infer/diffusion ./infer ./infer/tiny
