@@ -14,8 +14,9 @@ func newConvertCmd(env *environment) *cobra.Command {
 	var asJSON, verify bool
 	eps, threshold, shift := optionalFloat(), optionalFloat(), optionalBool()
 	cmd := &cobra.Command{
-		Use:   "convert CHECKPOINT",
-		Short: "Write a checkpoint as GGUF",
+		Use:        "convert CHECKPOINT",
+		Short:      "Write a checkpoint as GGUF",
+		SuggestFor: []string{"import", "create"},
 		Long: `Write a checkpoint as one GGUF file. CHECKPOINT is a folder as Hugging Face saves it (safetensors or pytorch_model.bin, one file or sharded), or
 one weight file with config.json beside it.
 

@@ -19,8 +19,9 @@ func newGenerateCmd(env *environment) *cobra.Command {
 	var trace string
 	var asJSON, force bool
 	cmd := &cobra.Command{
-		Use:   "generate [PROMPT | -p PROMPT | -f FILE | - | --token-ids IDS]",
-		Short: "Answer a prompt",
+		Use:        "generate [PROMPT | -p PROMPT | -f FILE | - | --token-ids IDS]",
+		Short:      "Answer a prompt",
+		SuggestFor: []string{"run", "complete"},
 		Long: `Answer a prompt: text on standard output as it settles, a timing report on standard error.
 
 A diffusion model fills in a block of masked positions over several passes; any other model is decoded token by token. The file says which it is. The

@@ -2,20 +2,11 @@ package main
 
 import (
 	"fmt"
+	"io"
 
 	"github.com/spf13/cobra"
 	"github.com/wrinklefree/wf/gguf/fault"
 )
-
-const rootLong = `wf takes a ternary (BitNet b1.58) language model from its training checkpoint to text.
-
-  wf convert ./checkpoint                      write it as GGUF (F16)
-  wf quantize checkpoint-F16.gguf I2_S         pack the ternary layers into two bits a weight
-  wf generate -m checkpoint-I2_S.gguf "Hello"  run it, by block diffusion where the model was trained for it
-
-Without -m, wf runs the small demonstration model it carries:
-
-  wf generate "What is the capital of France?"`
 
 // newRootCmd builds the command tree. Each call is independent, so that tests can run commands side by side.
 func newRootCmd(env *environment) *cobra.Command {
@@ -23,11 +14,13 @@ func newRootCmd(env *environment) *cobra.Command {
 	root := &cobra.Command{
 		Use:           "wf",
 		Short:         "Convert, pack and run ternary language models",
-		Long:          rootLong,
-		Args:          cobra.NoArgs,
+		Args:          unknownCommand,
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		RunE: func(*cobra.Command, []string) error {
+			_, err := io.WriteString(env.stdout, rootLong+rootMore)
+			return err
+		},
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
 			if err := env.loadSettings(cmd, config); err != nil {
 				return err
@@ -42,28 +35,28 @@ func newRootCmd(env *environment) *cobra.Command {
 	root.SetIn(env.stdin)
 	root.SetOut(env.stdout)
 	root.SetErr(env.stderr)
-	root.CompletionOptions.HiddenDefaultCmd = false
 	root.PersistentFlags().StringVar(&config, "config", "", "YAML `file` of settings (WF_CONFIG); see wf config")
 	root.PersistentFlags().BoolVarP(&env.quiet, "quiet", "q", false, "print no progress and no notices")
-	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return fault.New("USAGE", "%w; see %s --help", err, cmd.CommandPath())
-	})
-	root.AddCommand(
-		newConvertCmd(env),
-		newQuantizeCmd(env),
-		newInspectCmd(env),
-		newVerifyCmd(env),
-		newGenerateCmd(env),
-		newTokenizeCmd(env),
-		newLogitsCmd(env),
-		newServeCmd(env),
-		newBenchCmd(env),
-		newPerplexityCmd(env),
-		newDoctorCmd(env),
-		newConfigCmd(env),
-		newVersionCmd(env),
-		newExitCodesTopic(),
-	)
+	root.SetFlagErrorFunc(wrongFlag)
+	root.SetHelpFunc(printHelp)
+	for _, room := range []struct {
+		title    string
+		commands []*cobra.Command
+	}{
+		{"Get a model:", []*cobra.Command{newConvertCmd(env), newQuantizeCmd(env), newInspectCmd(env)}},
+		{"Run it:", []*cobra.Command{newGenerateCmd(env), newServeCmd(env)}},
+		{"Check it:", []*cobra.Command{newVerifyCmd(env), newPerplexityCmd(env), newTokenizeCmd(env), newLogitsCmd(env)}},
+		{"This machine:", []*cobra.Command{newDoctorCmd(env), newBenchCmd(env), newConfigCmd(env), newCompletionCmd(env), newVersionCmd(env)}},
+	} {
+		root.AddGroup(&cobra.Group{ID: room.title, Title: room.title})
+		for _, cmd := range room.commands {
+			cmd.GroupID = room.title
+			root.AddCommand(cmd)
+		}
+	}
+	root.SetHelpCommandGroupID("This machine:")
+	root.AddCommand(newManCmd(), newExitCodesTopic())
+	completeFlags(root)
 	return root
 }
 

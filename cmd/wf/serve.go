@@ -39,8 +39,9 @@ func newServeCmd(env *environment) *cobra.Command {
 	var v service
 	var generate, print bool
 	cmd := &cobra.Command{
-		Use:   "serve",
-		Short: "Answer HTTP requests as OpenAI's and llama.cpp's servers do",
+		Use:        "serve",
+		Short:      "Answer HTTP requests as OpenAI's and llama.cpp's servers do",
+		SuggestFor: []string{"start", "api"},
 		Long: `Answer HTTP requests with one model: /v1/chat/completions, /v1/completions and /v1/models as OpenAI has them, /completion, /tokenize,
 /detokenize, /apply-template, /props, /slots and /health as llama.cpp has them, /healthz, /readyz, /metrics and /version.
 

@@ -1,0 +1,88 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+const rootLong = `wf takes a ternary (BitNet b1.58) language model from its training checkpoint to text.
+
+  wf convert ./checkpoint --outtype i2_s        # checkpoint-I2_S.gguf: two bits a weight, nothing lost
+  wf generate -m checkpoint-I2_S.gguf "Hello"   # text
+  wf serve -m checkpoint-I2_S.gguf              # OpenAI's API on http://127.0.0.1:30000/v1
+
+Without -m, wf runs the small model that it carries. This works now:
+
+  wf generate "What is the capital of France?"
+`
+
+// rootMore stands below rootLong where no commands are listed.
+const rootMore = `
+wf --help lists all commands. wf COMMAND --help begins with examples.
+`
+
+// printHelp prints a command's help: examples first, because most readers want no more.
+func printHelp(cmd *cobra.Command, _ []string) {
+	out := cmd.OutOrStdout()
+	if !cmd.HasParent() {
+		printRootHelp(out, cmd)
+		return
+	}
+	if cmd.Example != "" {
+		fmt.Fprintf(out, "%s\n\n", cmd.Example)
+	}
+	fmt.Fprintf(out, "%s\n", description(cmd))
+	if !cmd.Runnable() {
+		return
+	}
+	fmt.Fprintf(out, "\nUsage:\n  %s\n", cmd.UseLine())
+	if cmd.HasAvailableLocalFlags() {
+		fmt.Fprintf(out, "\nFlags:\n%s", cmd.LocalFlags().FlagUsages())
+	}
+	if cmd.HasAvailableInheritedFlags() {
+		fmt.Fprintf(out, "\nFlags of every command:\n%s", cmd.InheritedFlags().FlagUsages())
+	}
+}
+
+func printRootHelp(out io.Writer, root *cobra.Command) {
+	io.WriteString(out, rootLong)
+	for _, group := range root.Groups() {
+		fmt.Fprintf(out, "\n%s\n", group.Title)
+		for _, cmd := range root.Commands() {
+			if cmd.GroupID == group.ID && cmd.IsAvailableCommand() {
+				fmt.Fprintf(out, "  %-12s %s\n", cmd.Name(), cmd.Short)
+			}
+		}
+	}
+	fmt.Fprintf(out, "\nFlags of every command:\n%s\nwf COMMAND --help begins with examples. wf help exit-codes explains exit status and error codes.\n",
+		root.LocalFlags().FlagUsages())
+}
+
+// description is what a command does, at length.
+func description(cmd *cobra.Command) string {
+	if cmd.Long != "" {
+		return cmd.Long
+	}
+	return cmd.Short + "."
+}
+
+// eachFlag calls f for every flag that a reader should know, as it is typed: "-m, --model file".
+func eachFlag(cmd *cobra.Command, f func(typed, usage string)) {
+	visit := func(flag *pflag.Flag) {
+		if flag.Hidden || flag.Name == "help" {
+			return
+		}
+		kind, usage := pflag.UnquoteUsage(flag)
+		typed := "--" + flag.Name
+		if flag.Shorthand != "" {
+			typed = "-" + flag.Shorthand + ", " + typed
+		}
+		f(strings.TrimSpace(typed+" "+kind), usage)
+	}
+	cmd.NonInheritedFlags().VisitAll(visit)
+	cmd.InheritedFlags().VisitAll(visit)
+}
