@@ -1,7 +1,6 @@
 package gguf
 
 import (
-	"encoding/binary"
 	"fmt"
 	"unsafe"
 )
@@ -14,9 +13,6 @@ func Float32s(b []byte) []float32 { return view[float32](b) }
 func Uint16s(b []byte) []uint16 { return view[uint16](b) }
 
 func view[T float32 | uint16](b []byte) []T {
-	if binary.NativeEndian.Uint16([]byte{1, 0}) != 1 {
-		panic("gguf: this processor is big endian, the bytes of a GGUF file are not")
-	}
 	size := int(unsafe.Sizeof(*new(T)))
 	if len(b)%size != 0 || misaligned(b, size) {
 		panic(fmt.Sprintf("gguf: %d bytes at %p are not aligned numbers of %d bytes", len(b), unsafe.SliceData(b), size))
