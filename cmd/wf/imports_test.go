@@ -28,8 +28,9 @@ var mayImport = map[string][]string{
 	"infer/diffusion":          {"infer", "infer/kernel", "gguf/fault", "gguf/names"},
 	"infer/engine":             {"infer/diffusion", "infer", "gguf/fault"},
 	"infer/server": {
-		"infer/engine", "infer/diffusion", "infer/tokenizer", "infer", "gguf/fault", "gguf/strictjson",
+		"infer/server/page", "infer/engine", "infer/diffusion", "infer/tokenizer", "infer", "gguf/fault", "gguf/strictjson",
 	},
+	"infer/server/page": {},
 	"infer/synthetic": {"quant", "gguf", "gguf/names"},
 	"infer/tiny":      {},
 	"cmd/wf":          nil, // everything

@@ -10,28 +10,37 @@ import (
 // route is a method and a path with what answers them.
 type route struct {
 	pattern string // as http.ServeMux has them
-	open    bool   // needs neither key nor an allowed host
+	access  access
 	handle  func(*exchange) error
 }
 
+// access is what a request must have before a route answers it. Each level includes those before it.
+type access int
+
+const (
+	anyone access = iota // needs nothing: whether the server lives
+	hosted               // needs a Host header that is allowed
+	keyed                // needs one of the keys, if there are any
+)
+
 func (s *Server) table() []route {
-	return []route{
-		{"POST /v1/chat/completions", false, s.chat},
-		{"POST /v1/completions", false, s.complete},
-		{"GET /v1/models", false, s.models},
-		{"GET /v1/models/{id}", false, s.oneModel},
-		{"POST /completion", false, s.llamaComplete},
-		{"POST /tokenize", false, s.tokenize},
-		{"POST /detokenize", false, s.detokenize},
-		{"POST /apply-template", false, s.applyTemplate},
-		{"GET /props", false, s.props},
-		{"GET /slots", false, s.slots},
-		{"GET /health", true, s.health},
-		{"GET /healthz", true, s.healthz},
-		{"GET /readyz", true, s.readyz},
-		{"GET /version", true, s.version},
-		{"GET /metrics", false, s.metrics.serve},
-	}
+	return append(s.pageRoutes(), []route{
+		{"POST /v1/chat/completions", keyed, s.chat},
+		{"POST /v1/completions", keyed, s.complete},
+		{"GET /v1/models", keyed, s.models},
+		{"GET /v1/models/{id}", keyed, s.oneModel},
+		{"POST /completion", keyed, s.llamaComplete},
+		{"POST /tokenize", keyed, s.tokenize},
+		{"POST /detokenize", keyed, s.detokenize},
+		{"POST /apply-template", keyed, s.applyTemplate},
+		{"GET /props", keyed, s.props},
+		{"GET /slots", keyed, s.slots},
+		{"GET /health", anyone, s.health},
+		{"GET /healthz", anyone, s.healthz},
+		{"GET /readyz", anyone, s.readyz},
+		{"GET /version", anyone, s.version},
+		{"GET /metrics", keyed, s.metrics.serve},
+	}...)
 }
 
 // otherLabel stands in logs' labels and metrics for what a client made up.
@@ -54,7 +63,7 @@ func (s *Server) routes() func(*exchange) error {
 		if ok {
 			_, x.route, _ = strings.Cut(pattern, " ")
 		}
-		if !ok || !found.open {
+		if !ok || found.access >= hosted {
 			if err := s.checkHost(x); err != nil {
 				return err
 			}
@@ -65,7 +74,7 @@ func (s *Server) routes() func(*exchange) error {
 		if !ok {
 			return notFound(x, mux)
 		}
-		if !found.open {
+		if found.access >= keyed {
 			if err := s.keys.check(x.Request.Header); err != nil {
 				return err
 			}
