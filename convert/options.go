@@ -23,6 +23,7 @@ package convert
 import (
 	"errors"
 	"math"
+	"slices"
 	"strings"
 
 	"github.com/wrinklefree/wf/gguf"
@@ -83,29 +84,36 @@ func isAuto(name string) bool { return strings.EqualFold(name, auto) }
 // usage makes the error of a flag that cannot be right.
 func usage(format string, args ...any) error { return fault.New("USAGE", format, args...) }
 
+// Choices lists, by its flag, what an option that is a word may be.
+var Choices = map[string][]string{
+	"outtype":              {"f16", "bf16", "f32", "q8_0", "i2_s", "tq1_0", "tq2_0", auto},
+	"token-embedding-type": {"f16", "bf16", "f32", "q8_0", "q6_k", "q4_0"},
+	"output-tensor-type":   {"f16", "bf16", "f32", "q8_0", "q6_k", "q4_0"},
+	"format":               {"gguf", FormatSGL},
+	"scale-rule":           {multiply, divide},
+	"hidden-activation":    {names.SiLU, names.ReLU2},
+	"pre-tokenizer":        preTokenizers,
+	"dialect":              {names.DialectFastDLLM, names.DialectWrinkleFree},
+	"decode-mode":          {names.ModeIterative, names.ModeGreedy, names.ModeAdaptive},
+}
+
 // Validate returns every problem of the options at once, each with code USAGE.
 func (o *Options) Validate() error {
 	var problems []error
 	add := func(format string, args ...any) { problems = append(problems, usage(format, args...)) }
-	oneOf := func(flag, value string, allowed ...string) {
-		if value == "" {
-			return
+	oneOf := func(flag, value string) {
+		if allowed := Choices[flag]; value != "" && !slices.Contains(allowed, value) {
+			add("--%s is %s; want %s", flag, fault.Quote(value), strings.Join(allowed, ", "))
 		}
-		for _, a := range allowed {
-			if value == a {
-				return
-			}
-		}
-		add("%s is %s; want %s", flag, fault.Quote(value), strings.Join(allowed, ", "))
 	}
 
 	if o.Path == "" {
 		add("no checkpoint is named")
 	}
-	oneOf("--outtype", strings.ToLower(o.Type), "f16", "bf16", "f32", "q8_0", "i2_s", "tq1_0", "tq2_0", auto)
-	oneOf("--token-embedding-type", strings.ToLower(o.TokenEmbedding), "f16", "bf16", "f32", "q8_0", "q6_k", "q4_0")
-	oneOf("--output-tensor-type", strings.ToLower(o.OutputTensor), "f16", "bf16", "f32", "q8_0", "q6_k", "q4_0")
-	oneOf("--format", o.Format, "gguf", FormatSGL)
+	oneOf("outtype", strings.ToLower(o.Type))
+	oneOf("token-embedding-type", strings.ToLower(o.TokenEmbedding))
+	oneOf("output-tensor-type", strings.ToLower(o.OutputTensor))
+	oneOf("format", o.Format)
 	if o.Format == FormatSGL && (o.SplitMaxSize > 0 || len(o.TensorTypes)+len(o.OverrideKV) > 0 || o.KeepMasterWeights) {
 		add("--format %s has no place for --split-max-size, --tensor-type, --override-kv and --keep-master-weights", FormatSGL)
 	}
@@ -123,11 +131,11 @@ func (o *Options) Validate() error {
 	if o.KeepMasterWeights && o.Ternarize {
 		add("--keep-master-weights and --ternarize contradict each other")
 	}
-	oneOf("--scale-rule", o.ScaleRule, multiply, divide)
-	oneOf("--hidden-activation", o.HiddenActivation, names.SiLU, names.ReLU2)
-	oneOf("--pre-tokenizer", o.PreTokenizer, preTokenizers...)
-	oneOf("--dialect", o.Dialect, names.DialectFastDLLM, names.DialectWrinkleFree)
-	oneOf("--decode-mode", o.Mode, names.ModeIterative, names.ModeGreedy, names.ModeAdaptive)
+	oneOf("scale-rule", o.ScaleRule)
+	oneOf("hidden-activation", o.HiddenActivation)
+	oneOf("pre-tokenizer", o.PreTokenizer)
+	oneOf("dialect", o.Dialect)
+	oneOf("decode-mode", o.Mode)
 	if e := o.SubLNEps; e != nil && !(*e > 0 && *e < 1) {
 		add("--subln-eps is %v; want a number above 0 and below 1", *e)
 	}

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"runtime"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -44,7 +43,7 @@ counts. --sweep does it for every threshold.
 matrix products would take at the multiply-add peak, and the share that reading each weight once a pass would take at the read bandwidth. Both are
 medians over the samples. The weights of a small model stay in the cache, which is faster than memory.
 
---synthetic runs a model of a published shape with random weights: ` + shapeNames() + `.`,
+--synthetic runs a model of a published shape with random weights: ` + either(shapeNames()) + `.`,
 		Example: `  wf bench -m model-I2_S.gguf -p 32,128,512 -n 32
   wf bench --synthetic bitnet-2b --peak -o csv
   wf bench --sweep threshold=0.5:0.95 --eval eval.jsonl
@@ -107,24 +106,25 @@ func (b *bench) bind(cmd *cobra.Command) {
 	f.IntSliceVarP(&b.gens, "n-gen", "n", []int{32}, "passes of the tg tests (0: none)")
 	f.IntSliceVarP(&b.depths, "n-depth", "d", []int{0}, "positions in the cache before a test")
 	f.IntVarP(&b.repetitions, "repetitions", "r", 5, "samples of each test")
-	f.StringVarP(&b.output, "output", "o", "md", "md, csv, json or jsonl")
+	b.output = "md"
+	f.VarP(oneOf(&b.output, "md", "csv", "json", "jsonl"), "output", "o", "md, csv, json or jsonl")
 	f.BoolVar(&b.peak, "peak", false, "measure the machine's limits, and print each row's share of them")
 	b.threshold = optionalFloat()
-	f.StringVar(&b.mode, "decode-mode", "", "of the answers: iterative, greedy, adaptive or autoregressive (the file's, else the dialect's)")
+	f.Var(oneOf(&b.mode, decodeModes...), "decode-mode", "of the answers: iterative, greedy, adaptive or autoregressive (the file's, else the dialect's)")
 	f.Var(&b.threshold, "threshold", "of the answers: take a masked token whose confidence exceeds this, 0 to 1 (the file's, else the dialect's)")
 	f.BoolVar(&b.subBlockCache, "sub-block-cache", false, "of the answers: rerun a sub-block alone where that is possible")
 	f.IntVar(&b.maxTokens, "max-tokens", 96, "tokens of an answer at most (0: no answers)")
 	f.StringVar(&b.eval, "eval", "", "ask the questions in `file`: JSON lines with question and answer")
 	f.Var(&b.sweep, "sweep", "answer at each threshold: threshold=LOW:HIGH[:STEP]")
 	b.bindLoading(cmd)
+	cmd.RegisterFlagCompletionFunc("synthetic", cobra.FixedCompletions(shapeNames(), cobra.ShellCompDirectiveNoFileComp))
 }
 
-func shapeNames() string {
-	var all []string
+func shapeNames() (all []string) {
 	for _, s := range synthetic.Shapes {
 		all = append(all, s.Name)
 	}
-	return strings.Join(all, ", ")
+	return all
 }
 
 func (b *bench) validate() error {
@@ -138,13 +138,12 @@ func (b *bench) validate() error {
 		check(!slices.ContainsFunc(list, func(n int) bool { return n < 0 || n > maxPositions }), "%v: wanted 0 to %d", list, maxPositions)
 	}
 	check(b.repetitions > 0, "--repetitions %d: wanted at least 1", b.repetitions)
-	check(slices.Contains([]string{"md", "csv", "json", "jsonl"}, b.output), "--output %q: wanted md, csv, json or jsonl", b.output)
 	check(len(b.sweep.thresholds) == 0 || b.eval != "", "--sweep needs --eval: without right answers, speed means nothing")
 	check(b.save == "" && b.checkpoint == "" || len(b.synthetic) == 1, "--save and --as-checkpoint write one model: give one --synthetic")
 	check(b.save == "" || b.checkpoint == "", "--save and --as-checkpoint: give one of them")
 	for _, name := range b.synthetic {
 		_, ok := synthetic.Find(name)
-		check(ok, "--synthetic %q: wanted one of %s", name, shapeNames())
+		check(ok, "--synthetic %q: wanted %s%s", name, either(shapeNames()), didYouMean("", name, shapeNames()))
 	}
 	return errors.Join(errs...)
 }

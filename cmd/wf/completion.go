@@ -1,7 +1,6 @@
 package main
 
 import (
-	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -37,7 +36,7 @@ PowerShell from $PROFILE.`,
 			case "powershell":
 				return root.GenPowerShellCompletionWithDesc(env.stdout)
 			}
-			return usagef("shell %q is unknown%s; wanted one of %s", args[0], didYouMean("", args[0], shells), strings.Join(shells, ", "))
+			return usagef("shell %q is unknown; wanted %s%s", args[0], either(shells), didYouMean("", args[0], shells))
 		},
 	}
 }
@@ -58,10 +57,13 @@ func filesEnding(endings ...string) cobra.CompletionFunc {
 	}
 }
 
-// completeFlags tells the shell what may stand behind each flag: its choices, files, a folder, or nothing that wf could know. A command that knows
-// better has registered its own function.
-func completeFlags(root *cobra.Command) {
+// completeWords tells the shell what may stand behind each flag: its choices, files, a folder, or nothing that wf could know; and that arguments are no
+// files. A command that knows better has said so.
+func completeWords(root *cobra.Command) {
 	for _, cmd := range root.Commands() {
+		if cmd.ValidArgsFunction == nil && cmd.ValidArgs == nil {
+			cmd.ValidArgsFunction = cobra.NoFileCompletions
+		}
 		cmd.Flags().VisitAll(func(f *pflag.Flag) {
 			if _, known := cmd.GetFlagCompletionFunc(f.Name); known {
 				return

@@ -9,7 +9,7 @@ import (
 )
 
 func newConvertCmd(env *environment) *cobra.Command {
-	var o convert.Options
+	o := convert.Options{Format: "gguf", Type: "f16"}
 	var mask maskToken
 	var asJSON, verify bool
 	eps, threshold, shift := optionalFloat(), optionalFloat(), optionalBool()
@@ -25,7 +25,8 @@ conversion stops and writes nothing.`,
 		Example: `  wf convert ./checkpoint                        # writes checkpoint-F16.gguf
   wf convert ./checkpoint --outtype i2_s         # two bits a weight, straight from the checkpoint
   wf convert ./checkpoint --dry-run              # print what would be written`,
-		Args: positional(cobra.ExactArgs(1)),
+		Args:              positional(cobra.ExactArgs(1)),
+		ValidArgsFunction: filesEnding(checkpointFiles...),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.Path, o.Version, o.Notice = args[0], version, env.note
 			o.MaskToken, o.NoMask = mask.id, mask.none
@@ -48,11 +49,12 @@ conversion stops and writes nothing.`,
 		},
 	}
 	f := cmd.Flags()
+	choice := func(value *string, flag, usage string) { f.Var(oneOf(value, convert.Choices[flag]...), flag, usage) }
 	f.StringVarP(&o.Out, "output", "o", "", "GGUF `file` to write (NAME-TYPE.gguf in the working directory)")
-	f.StringVar(&o.Format, "format", "gguf", "gguf, or sglkernel: the .bin of WrinkleFree's engine, whose types are settled")
-	f.StringVar(&o.Type, "outtype", "f16", "`type` of the matrices: f16, bf16, f32, q8_0, i2_s, tq1_0, tq2_0 or auto")
-	f.StringVar(&o.TokenEmbedding, "token-embedding-type", "", "`type` of the token embedding (what --outtype implies)")
-	f.StringVar(&o.OutputTensor, "output-tensor-type", "", "`type` of an untied output matrix (what --outtype implies)")
+	choice(&o.Format, "format", "gguf, or sglkernel: the .bin of WrinkleFree's engine, whose types are settled")
+	choice(&o.Type, "outtype", "`type` of the matrices: f16, bf16, f32, q8_0, i2_s, tq1_0, tq2_0 or auto")
+	choice(&o.TokenEmbedding, "token-embedding-type", "`type` of the token embedding (what --outtype implies)")
+	choice(&o.OutputTensor, "output-tensor-type", "`type` of an untied output matrix (what --outtype implies)")
 	f.StringArrayVar(&o.TensorTypes, "tensor-type", nil, "`REGEX=TYPE`: type of the matrices whose GGUF names match; repeatable, the first match decides")
 	f.StringArrayVar(&o.OverrideKV, "override-kv", nil, "`KEY=TYPE:VALUE`: set a metadata entry (int, float, bool, str, or u8 to i64, f32, f64); repeatable")
 	f.Var((*byteSize)(&o.SplitMaxSize), "split-max-size", "split the output into files of no more, such as 2G or 500M: NAME-00001-of-00003.gguf")
@@ -65,16 +67,16 @@ conversion stops and writes nothing.`,
 	f.BoolVar(&o.AllowSuspicious, "allow-suspicious", false, "let constant or all-zero matrices through; the file records them")
 	f.BoolVar(&o.Ternarize, "ternarize", false, "treat float projections as BitNet master weights, whatever config.json says")
 	f.BoolVar(&o.KeepMasterWeights, "keep-master-weights", false, "write master weights as they are; the file refuses ternary types later")
-	f.StringVar(&o.ScaleRule, "scale-rule", "", "multiply or divide: how weight_scale of packed layers acts (quantization_config)")
+	choice(&o.ScaleRule, "scale-rule", "multiply or divide: how weight_scale of packed layers acts (quantization_config)")
 	f.Var(&eps, "subln-eps", "epsilon of the norms before o_proj and down_proj (the checkpoint's)")
-	f.StringVar(&o.HiddenActivation, "hidden-activation", "", "silu or relu2 (config.json's hidden_act)")
-	f.StringVar(&o.PreTokenizer, "pre-tokenizer", "", "pre-tokenizer `name` (by the structure of tokenizer.json)")
+	choice(&o.HiddenActivation, "hidden-activation", "silu or relu2 (config.json's hidden_act)")
+	choice(&o.PreTokenizer, "pre-tokenizer", "pre-tokenizer `name` (by the structure of tokenizer.json)")
 	f.Var(&mask, "mask-token-id", "mask token id, or none for an autoregressive model (the checkpoint's)")
-	f.StringVar(&o.Dialect, "dialect", "", "fast-dllm-v2 or wrinklefree (the checkpoint's)")
+	choice(&o.Dialect, "dialect", "fast-dllm-v2 or wrinklefree (the checkpoint's)")
 	f.IntVar(&o.BlockSize, "block-size", 0, "positions in a diffusion block (the checkpoint's, else 32)")
 	f.IntVar(&o.SubBlockSize, "sub-block-size", 0, "positions in a sub-block (the checkpoint's, else 8)")
 	f.Var(&threshold, "threshold", "default confidence to record in the file, 0 to 1")
-	f.StringVar(&o.Mode, "decode-mode", "", "default mode to record in the file: iterative, greedy or adaptive")
+	choice(&o.Mode, "decode-mode", "default mode to record in the file: iterative, greedy or adaptive")
 	f.Var(&shift, "shift-logits", "whether logits[i-1] predict position i (true)")
 	f.IntVarP(&o.Threads, "threads", "t", 0, "threads (0: every processor); the output does not depend on it")
 	return cmd

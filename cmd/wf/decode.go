@@ -24,7 +24,7 @@ type decodeFlags struct {
 func (d *decodeFlags) bind(cmd *cobra.Command) {
 	d.threshold, d.topP, d.seed = optionalFloat(), optionalFloat(), optionalSeed()
 	f := cmd.Flags()
-	f.StringVar(&d.mode, "decode-mode", "", "iterative, greedy, adaptive, autoregressive or auto, which chooses sub-blocks as it goes (the file's, else the dialect's)")
+	f.Var(oneOf(&d.mode, decodeModes...), "decode-mode", "iterative, greedy, adaptive, autoregressive or auto, which chooses sub-blocks as it goes (the file's, else the dialect's)")
 	f.Var(&d.threshold, "threshold", "take a masked token whose confidence exceeds this, 0 to 1 (the file's, else the dialect's)")
 	f.BoolVar(&d.cache, "sub-block-cache", false, "rerun a sub-block alone where that is possible: faster, results change slightly")
 	f.IntVar(&d.iters, "max-iterations", 0, "passes over a block before the best guesses fill it, dialect wrinklefree (10)")

@@ -2,10 +2,12 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/wrinklefree/wf/gguf"
+	"github.com/wrinklefree/wf/gguf/names"
 )
 
 // optional is a flag that knows whether it was given, for values whose zero means something.
@@ -81,59 +83,77 @@ func (m *maskToken) String() string {
 
 func (m *maskToken) Type() string { return "id" }
 
+// word is a flag whose value is one of a few words, in any case.
+type word struct {
+	value *string
+	words []string
+}
+
+// oneOf makes a flag of a string that the zero value leaves to the model or the library.
+func oneOf(value *string, words ...string) *word { return &word{value, words} }
+
+// decodeModes are the values of --decode-mode where a model runs; only auto is not recorded in files.
+var decodeModes = []string{names.ModeIterative, names.ModeGreedy, names.ModeAdaptive, names.ModeAutoregressive, "auto"}
+
+func (w *word) Set(text string) error {
+	for _, each := range w.words {
+		if strings.EqualFold(text, each) {
+			*w.value = each
+			return nil
+		}
+	}
+	if text == "" { // a setting that is there and empty
+		*w.value = ""
+		return nil
+	}
+	return fmt.Errorf("wanted %s%s", either(w.words), didYouMean("", text, w.words))
+}
+
+func (w *word) String() string {
+	if w.value == nil { // the zero value, of which pflag asks its default
+		return ""
+	}
+	return *w.value
+}
+
+func (w *word) Type() string { return "word" }
+
+func (w *word) choices() []string { return w.words }
+
 // tensorType is a flag that names a tensor type, in any case. An empty one means the command's own choice.
 type tensorType struct {
-	value    gguf.Type
-	given    bool
-	auto     bool // "auto" was given, where the command allows it
-	allow    []gguf.Type
-	alsoAuto bool
+	value gguf.Type
+	given bool
+	allow []gguf.Type // empty: all
 }
 
 func (t *tensorType) Set(text string) error {
-	if t.alsoAuto && strings.EqualFold(text, "auto") {
-		t.auto, t.given = true, true
-		return nil
-	}
 	v, ok := gguf.ParseType(text)
 	if !ok || !t.allowed(v) {
-		return fmt.Errorf("wanted one of %s", t.choices())
+		return fmt.Errorf("wanted %s%s", either(t.choices()), didYouMean("", text, t.choices()))
 	}
-	t.value, t.given, t.auto = v, true, false
+	t.value, t.given = v, true
 	return nil
 }
 
 func (t *tensorType) allowed(v gguf.Type) bool {
-	for _, a := range t.allow {
-		if a == v {
-			return true
-		}
-	}
-	return len(t.allow) == 0
+	return len(t.allow) == 0 || slices.Contains(t.allow, v)
 }
 
-func (t *tensorType) choices() string {
-	names := gguf.TypeNames()
-	if len(t.allow) > 0 {
-		names = nil
-		for _, a := range t.allow {
-			names = append(names, a.String())
+func (t *tensorType) choices() (names []string) {
+	for _, name := range gguf.TypeNames() {
+		if typ, _ := gguf.ParseType(name); t.allowed(typ) {
+			names = append(names, strings.ToLower(name))
 		}
 	}
-	if t.alsoAuto {
-		names = append(names, "auto")
-	}
-	return strings.ToLower(strings.Join(names, ", "))
+	return names
 }
 
 func (t *tensorType) String() string {
-	switch {
-	case t.auto:
-		return "auto"
-	case t.given:
-		return strings.ToLower(t.value.String())
+	if !t.given {
+		return ""
 	}
-	return ""
+	return strings.ToLower(t.value.String())
 }
 
 func (t *tensorType) Type() string { return "type" }

@@ -24,8 +24,9 @@ of -1, 0 and +1 of ternary tensors, the memory that running it takes, and what w
 it shows what wf convert --outtype auto would make of it, and why.
 
 Of a damaged file it shows what can be trusted, marks the rest, and exits as wf verify does.`,
-		Example: "  wf inspect model-I2_S.gguf\n  wf inspect ./checkpoint --json",
-		Args:    positional(cobra.ExactArgs(1)),
+		Example:           "  wf inspect model-I2_S.gguf\n  wf inspect ./checkpoint --json",
+		Args:              positional(cobra.ExactArgs(1)),
+		ValidArgsFunction: filesEnding(append(modelFiles, checkpointFiles...)...),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			inspect := inspectGGUF
 			if !isGGUF(args[0]) {
@@ -47,7 +48,7 @@ Of a damaged file it shows what can be trusted, marks the rest, and exits as wf 
 	}
 	cmd.Flags().BoolVar(&full, "full", false, "print everything, also what does not fit a screen")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
-	cmd.Flags().StringVar(&layout, "i2s-layout", "", "layout of I2_S tensors in a file that wf did not write: "+quant.LayoutNames()+" (128)")
+	bindLayout(cmd.Flags(), &layout)
 	return cmd
 }
 

@@ -19,7 +19,7 @@ const logitsRows = 256
 func newLogitsCmd(env *environment) *cobra.Command {
 	var m modelFlags
 	var p promptFlags
-	var mask, out string
+	mask, out := "causal", ""
 	var force bool
 	cmd := &cobra.Command{
 		Use:   "logits (-p TEXT | -f FILE | --token-ids IDS) -o OUT.safetensors",
@@ -31,9 +31,6 @@ whole diffusion block as well.`,
 		Example: "  wf logits --token-ids 2,270,202,284 --mask block -o logits.safetensors",
 		Args:    positional(cobra.MaximumNArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if mask != "causal" && mask != "block" {
-				return usagef("--mask %q; wanted causal or block", mask)
-			}
 			s, err := m.load(env)
 			if err != nil {
 				return err
@@ -51,7 +48,7 @@ whole diffusion block as well.`,
 	p.bind(cmd)
 	cmd.Flags().MarkHidden("raw") // logits are of the prompt as it is
 	cmd.Flags().MarkHidden("chat-template")
-	cmd.Flags().StringVar(&mask, "mask", "causal", "causal or block")
+	cmd.Flags().Var(oneOf(&mask, "causal", "block"), "mask", "causal or block")
 	cmd.Flags().StringVarP(&out, "output", "o", "", "safetensors `file` to write")
 	cmd.Flags().BoolVar(&force, "force", false, "replace an existing output")
 	cmd.MarkFlagRequired("output")

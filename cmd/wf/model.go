@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+	"github.com/wrinklefree/wf/convert"
 	"github.com/wrinklefree/wf/gguf"
 	"github.com/wrinklefree/wf/gguf/names"
 	"github.com/wrinklefree/wf/infer"
@@ -41,11 +43,17 @@ func (m *modelFlags) bindLoading(cmd *cobra.Command) {
 	m.cacheType.allow = []gguf.Type{gguf.F32, gguf.F16}
 	f.Var(&m.cacheType, "cache-type", "type of keys and values: f32 or f16 (f32)")
 	f.Var(&m.mask, "mask-token-id", "mask token id, or none to treat the model as autoregressive (the file's)")
-	f.StringVar(&m.dialect, "dialect", "", "fast-dllm-v2 or wrinklefree (the file's)")
+	f.Var(oneOf(&m.dialect, convert.Choices["dialect"]...), "dialect", "fast-dllm-v2 or wrinklefree (the file's)")
 	f.IntVar(&m.block, "block-size", 0, "positions in a diffusion block (0: the file's)")
 	f.IntVar(&m.subBlock, "sub-block-size", 0, "positions in a sub-block, which divides the block (0: the file's)")
-	f.StringVar(&m.hidden, "hidden-activation", "", "silu or relu2, for a file that does not say or says it wrongly")
-	f.StringVar(&m.layout, "i2s-layout", "", "layout of I2_S tensors in a file that wf did not write: "+quant.LayoutNames()+" (128)")
+	f.Var(oneOf(&m.hidden, convert.Choices["hidden-activation"]...), "hidden-activation", "silu or relu2, for a file that does not say or says it wrongly")
+	bindLayout(f, &m.layout)
+}
+
+// bindLayout binds --i2s-layout.
+func bindLayout(f *pflag.FlagSet, layout *string) {
+	f.Var(oneOf(layout, strings.Split(quant.LayoutNames(), ", ")...), "i2s-layout",
+		"layout of I2_S tensors in a file that wf did not write: "+quant.LayoutNames()+" (128)")
 }
 
 // session is a loaded model with its tokenizer.

@@ -37,9 +37,6 @@ compares models and files, not masks.`,
 		Example: "  wf perplexity -m model-I2_S.gguf -f wiki.test.raw\n  wf perplexity -m model-I2_S.gguf -f wiki.test.raw --mask causal -c 2048 --chunks 8",
 		Args:    positional(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if mask != "" && mask != "causal" && mask != "block" {
-				return usagef("--mask %q; wanted causal or block", mask)
-			}
 			text, err := readPromptFile(file)
 			if err != nil {
 				return err
@@ -67,7 +64,7 @@ compares models and files, not masks.`,
 	m.bind(cmd)
 	f := cmd.Flags()
 	f.StringVarP(&file, "file", "f", "", "the text, in `file`")
-	f.StringVar(&mask, "mask", "", "causal or block (block for a diffusion model)")
+	f.Var(oneOf(&mask, "causal", "block"), "mask", "causal or block (block for a diffusion model)")
 	f.IntVarP(&p.Context, "ctx-size", "c", 512, "tokens in a chunk")
 	f.IntVar(&p.Chunks, "chunks", 0, "chunks at most (0: all)")
 	f.BoolVar(&asJSON, "json", false, "print JSON")

@@ -39,11 +39,17 @@ whose pattern (Go's regular expressions) is found in the tensor's name; then TYP
 			}
 			return cobra.RangeArgs(2, 3)(cmd, args)
 		}),
+		ValidArgsFunction: func(cmd *cobra.Command, args []string, typed string) ([]cobra.Completion, cobra.ShellCompDirective) {
+			if len(args) == 0 && !printRules {
+				return filesEnding(modelFiles...)(cmd, args, typed)
+			}
+			return gguf.TypeNames(), cobra.ShellCompDirectiveNoFileComp
+		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			name := args[len(args)-1]
 			var ok bool
 			if o.Type, ok = gguf.ParseType(name); !ok {
-				return usagef("type %q is unknown; wanted one of %s", name, strings.Join(gguf.TypeNames(), ", "))
+				return usagef("type %q is unknown; wanted %s%s", name, either(gguf.TypeNames()), didYouMean("", name, gguf.TypeNames()))
 			}
 			var err error
 			if o.Rules, err = quant.ParseRules(tensorTypes); err != nil {
@@ -80,7 +86,7 @@ whose pattern (Go's regular expressions) is found in the tensor's name; then TYP
 	f.BoolVar(&o.Force, "force", false, "replace an existing output")
 	f.BoolVar(&o.DryRun, "dry-run", false, "print every tensor with bytes and bits per weight, write nothing")
 	f.BoolVar(&asJSON, "json", false, "print a JSON report")
-	f.StringVar(&o.I2SLayout, "i2s-layout", "", "layout of I2_S tensors in an input that wf did not write: "+quant.LayoutNames()+" (128)")
+	bindLayout(f, &o.I2SLayout)
 	return cmd
 }
 

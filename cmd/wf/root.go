@@ -56,7 +56,7 @@ func newRootCmd(env *environment) *cobra.Command {
 	}
 	root.SetHelpCommandGroupID("This machine:")
 	root.AddCommand(newManCmd(), newExitCodesTopic())
-	completeFlags(root)
+	completeWords(root)
 	return root
 }
 

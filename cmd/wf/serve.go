@@ -36,7 +36,7 @@ type service struct {
 }
 
 func newServeCmd(env *environment) *cobra.Command {
-	var v service
+	v := service{logFormat: "text"}
 	var generate, print bool
 	cmd := &cobra.Command{
 		Use:        "serve",
@@ -70,7 +70,7 @@ docs/api.md is the reference, docs/deploy has a container, a systemd unit and Ku
 	v.bench.bind(cmd)
 	f := cmd.Flags()
 	f.BoolVar(&v.strict, "strict", false, "refuse requests with members that have no effect")
-	f.StringVar(&v.logFormat, "log-format", "text", "text or json, on standard error")
+	f.Var(oneOf(&v.logFormat, "text", "json"), "log-format", "text or json, on standard error")
 	f.BoolVar(&v.logBodies, "log-bodies", false, "log what is asked: conversations will be in the log")
 	f.DurationVar(&v.drainTime, "drain-time", 30*time.Second, "time that running answers have to finish in after SIGTERM")
 	f.DurationVar(&v.requestTime, "request-time", 10*time.Minute, "time that a request may take")
@@ -81,10 +81,7 @@ docs/api.md is the reference, docs/deploy has a container, a systemd unit and Ku
 
 func (v *service) run(ctx context.Context, env *environment) error {
 	signal.Ignore(syscall.SIGHUP) // a service outlives the terminal it was started from
-	log, err := v.log(env)
-	if err != nil {
-		return err
-	}
+	log := v.log(env)
 	keys, err := v.access.keys(env)
 	if err != nil {
 		return err
@@ -137,7 +134,7 @@ func (v *service) run(ctx context.Context, env *environment) error {
 	return nil
 }
 
-func (v *service) log(env *environment) (*slog.Logger, error) {
+func (v *service) log(env *environment) *slog.Logger {
 	level := &slog.HandlerOptions{Level: slog.LevelInfo}
 	if env.quiet {
 		level.Level = slog.LevelWarn
@@ -145,13 +142,10 @@ func (v *service) log(env *environment) (*slog.Logger, error) {
 	if v.logBodies {
 		env.warn("--log-bodies: whole conversations will be in the log")
 	}
-	switch v.logFormat {
-	case "text":
-		return slog.New(slog.NewTextHandler(env.stderr, level)), nil
-	case "json":
-		return slog.New(slog.NewJSONHandler(env.stderr, level)), nil
+	if v.logFormat == "json" {
+		return slog.New(slog.NewJSONHandler(env.stderr, level))
 	}
-	return nil, usagef("--log-format %s: wanted text or json", fault.Quote(v.logFormat))
+	return slog.New(slog.NewTextHandler(env.stderr, level))
 }
 
 // check makes every check that the file's header allows, before a port is opened or a weight is read.

@@ -12,11 +12,11 @@ import (
 	"github.com/wrinklefree/wf/gguf/fault"
 )
 
-// nearest returns the name that a person most likely meant, or "": one that a few slips of the fingers away from what was typed, else one that
-// begins as it does, as --temp for --temperature.
+// nearest returns the name that a person most likely meant, or "": the one that is fewest slips of the fingers away from what was typed, else one
+// that begins as it does, as --temp for --temperature.
 func nearest(typed string, names []string) string {
 	typed = strings.ToLower(typed)
-	best, found := max(2, len(typed)/3)+1, ""
+	best, found := max(1, len(typed)/3)+1, ""
 	for _, name := range names {
 		if d := slips(typed, strings.ToLower(name)); d < best && d < len(typed) {
 			best, found = d, name
@@ -53,6 +53,15 @@ func slips(a, b string) int {
 		}
 	}
 	return rows[len(a)][len(b)]
+}
+
+// either lists names as a sentence does: "a, b or c".
+func either(names []string) string {
+	last := len(names) - 1
+	if last < 1 {
+		return strings.Join(names, "")
+	}
+	return strings.Join(names[:last], ", ") + " or " + names[last]
 }
 
 // didYouMean is the end of a message about a wrong name, or "".
@@ -101,7 +110,10 @@ func wrongFlag(cmd *cobra.Command, err error) error {
 		hint = longFlag(cmd, f.Shorthand+value.GetValue())
 		err = fmt.Errorf("--%s is %s; %w", f.Name, fault.Quote(value.GetValue()), plainly(f, value.Unwrap()))
 	}
-	return usagef("%w%s", err, cmp.Or(hint, "; see "+cmd.CommandPath()+" --help"))
+	if hint == "" && !strings.HasSuffix(err.Error(), "?") { // nothing is suggested
+		hint = "; see " + cmd.CommandPath() + " --help"
+	}
+	return usagef("%w%s", err, hint)
 }
 
 // plainly replaces what strconv says of a number.

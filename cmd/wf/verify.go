@@ -33,7 +33,8 @@ what was wanted.`,
 		Example: `  wf verify model-I2_S.gguf
   wf verify model-F16.gguf --source ./checkpoint
   wf verify model-I2_S.gguf --source model-F16.gguf`,
-		Args: positional(cobra.ExactArgs(1)),
+		Args:              positional(cobra.ExactArgs(1)),
+		ValidArgsFunction: filesEnding(modelFiles...),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			v, err := env.verify(cmd.Context(), args[0], o)
 			if asJSON {
@@ -47,7 +48,7 @@ what was wanted.`,
 	f := cmd.Flags()
 	f.StringVar(&o.source, "source", "", "what the file was made from: a checkpoint `path`, or the GGUF that wf quantize read")
 	f.StringVar(&o.configDir, "config-dir", "", "`folder` of the checkpoint's config.json and tokenizer, if not beside the weights")
-	f.StringVar(&o.layout, "i2s-layout", "", "layout of I2_S tensors in a file that wf did not write: "+quant.LayoutNames()+" (128)")
+	bindLayout(f, &o.layout)
 	f.BoolVar(&asJSON, "json", false, "print a JSON report")
 	return cmd
 }
