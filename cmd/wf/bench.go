@@ -44,11 +44,12 @@ matrix products would take at the multiply-add peak, and the share that reading 
 medians over the samples. The weights of a small model stay in the cache, which is faster than memory.
 
 --synthetic runs a model of a published shape with random weights: ` + either(shapeNames()) + `.`,
-		Example: `  wf bench -m model-I2_S.gguf -p 32,128,512 -n 32
-  wf bench --synthetic bitnet-2b --peak -o csv
-  wf bench --sweep threshold=0.5:0.95 --eval eval.jsonl
-  wf bench --synthetic bitnet-2b --save 2b-I2_S.gguf
-  wf bench --synthetic bitnet-2b --as-checkpoint ./2b`,
+		Example: `  wf bench                                              # the model that wf carries
+  wf bench -m model-I2_S.gguf -p 32,128,512 -n 32
+  wf bench --sweep threshold=0.5:0.95 --eval eval.jsonl # speed and accuracy by threshold
+  wf bench --synthetic bitnet-2b --peak -o csv          # takes minutes
+  wf bench --synthetic bitnet-2b --save 2b-I2_S.gguf    # takes minutes
+  wf bench --synthetic bitnet-2b --as-checkpoint ./2b   # takes minutes`,
 		Args: positional(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := b.validate(); err != nil {

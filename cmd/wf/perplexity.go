@@ -34,8 +34,9 @@ tokens before the block. Then one pass runs over the block, all masks but, in di
 the block before: row s-1 predicts position s, and row p-1 of the pass predicts position p. Where logits are not shifted (wrinklefree), row p predicts
 position p. Chunks and scored halves are whole blocks. No decoding is that blind after its first step, so the number is above the causal one; it
 compares models and files, not masks.`,
-		Example: "  wf perplexity -m model-I2_S.gguf -f wiki.test.raw\n  wf perplexity -m model-I2_S.gguf -f wiki.test.raw --mask causal -c 2048 --chunks 8",
-		Args:    positional(cobra.NoArgs),
+		Example: "  wf perplexity -f text.txt                                     # of the model that wf carries\n" +
+			"  wf perplexity -m model-I2_S.gguf -f text.txt --mask causal -c 256 --chunks 4",
+		Args: positional(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			text, err := readPromptFile(file)
 			if err != nil {

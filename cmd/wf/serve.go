@@ -48,7 +48,7 @@ func newServeCmd(env *environment) *cobra.Command {
 Without keys it listens only on a loopback address, and only for requests that name it so. SIGTERM and SIGINT let running answers finish.
 docs/api.md is the reference, docs/deploy has a container, a systemd unit and Kubernetes manifests.`,
 		Example: `  wf serve                                             # the small model that wf carries, on http://127.0.0.1:30000
-  wf serve -m model-I2_S.gguf --port 8080 --parallel 8
+  wf serve -m model-I2_S.gguf --parallel 8 --host unix:wf.sock
   wf serve --host 0.0.0.0 --api-key-file keys.txt
   wf serve --config dlm_server.yaml`,
 		Args: positional(cobra.NoArgs),

@@ -14,9 +14,10 @@ const version = "0.1.0"
 func newVersionCmd(env *environment) *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
-		Use:   "version",
-		Short: "Print the version, the target and the kernels in use",
-		Args:  positional(cobra.NoArgs),
+		Use:     "version",
+		Short:   "Print the version, the target and the kernels in use",
+		Example: "  wf version\n  wf version --json",
+		Args:    positional(cobra.NoArgs),
 		RunE: func(*cobra.Command, []string) error {
 			v := struct {
 				Version string `json:"version"`
