@@ -23,6 +23,7 @@ var mayImport = map[string][]string{
 	"convert":                  {"convert/checkpoint", "convert/sglkernel", "quant", "gguf", "gguf/fault", "gguf/checked", "gguf/names", "gguf/disk", "gguf/strictjson"},
 	"infer/kernel":             {"quant", "gguf", "gguf/fault", "gguf/checked"},
 	"infer":                    {"infer/kernel", "quant", "gguf", "gguf/fault", "gguf/checked", "gguf/names", "gguf/disk"},
+	"guarantees":               {},
 	"infer/tokenizer":          {"infer/tokenizer/template", "gguf", "gguf/fault", "gguf/checked", "gguf/names"},
 	"infer/tokenizer/template": {"gguf/fault", "gguf/checked"},
 	"infer/diffusion":          {"infer", "infer/kernel", "gguf/fault", "gguf/names"},
