@@ -2,7 +2,7 @@
 GO ?= go
 export CGO_ENABLED = 0
 
-.PHONY: build install test check race purego arm64 bench generate pictures peers clients gateway families soak fuzz interop eval clean
+.PHONY: build install test check race purego arm64 bench generate man pictures peers clients gateway families soak fuzz interop eval clean
 
 build: ## build ./bin/wf, one static binary
 	$(GO) build -trimpath -ldflags "-s -w" -o bin/wf ./cmd/wf
@@ -30,6 +30,10 @@ bench: ## benchmarks of every room that has some
 
 generate: ## everything that is made from something else: the embedded model, the command pages, the error list
 	$(GO) generate ./...
+
+man: build ## the manual pages, in bin/man, read by mandoc where it is installed
+	bin/wf man bin/man/man1
+	@if command -v mandoc >/dev/null; then ! mandoc -T lint -W warning bin/man/man1/*.1 | grep -v 'missing date'; fi
 
 pictures: build ## measure what docs/performance.md shows, and draw it (minutes; quiet machine)
 	bin/wf bench --synthetic bitnet-2b --peak -o csv >docs/performance/roofline.csv
