@@ -185,6 +185,10 @@ var faultCodes = []struct {
 	{"TEMPLATE_ERROR", exitRefused, "the chat template refused these messages", "the message carries its words"},
 	{"TEMPLATE_MISSING", exitRefused, "the model has no chat template", "--raw generates without one"},
 
+	{"TRACE_MALFORMED", exitRefused, "a trace of passes is damaged", "record it again with wf generate --trace"},
+	{"TRACE_UNSUPPORTED", exitUnsupported, "a newer wf wrote the trace", "use that version"},
+	{"TRACE_LIMIT", exitLimit, "a trace is larger than any answer makes it", "record it again with wf generate --trace"},
+
 	// Requests of a running engine. The command line sees none of them; their status says what kind of trouble they are.
 	{"OVERLOADED", exitLimit, "too many requests wait, or one has waited too long", "try again after the time that the answer names"},
 	{"DRAINING", exitBusy, "the server is shutting down", "ask another one"},

@@ -1,9 +1,7 @@
 package main
 
 import (
-	"bufio"
-	"context"
-	"encoding/json"
+	"errors"
 	"io"
 	"strings"
 
@@ -16,8 +14,8 @@ func newGenerateCmd(env *environment) *cobra.Command {
 	var m modelFlags
 	var p promptFlags
 	var d decodeFlags
-	var trace string
-	var asJSON, force bool
+	var traceFile string
+	var asJSON, force, showSteps bool
 	cmd := &cobra.Command{
 		Use:        "generate [PROMPT | -p PROMPT | -f FILE | - | --token-ids IDS]",
 		Short:      "Answer a prompt",
@@ -28,6 +26,7 @@ A diffusion model fills in a block of masked positions over several passes; any 
 model's chat template is put around the prompt unless --raw.`,
 		Example: `  wf generate "What is the capital of France?"
   wf generate -m model-I2_S.gguf -n 200 --temp 0.7 -f prompt.txt
+  wf generate --show-steps "What is the capital of France?"
   echo "Count to ten." | wf generate --threshold 0.7 --trace passes.jsonl`,
 		Args: positional(cobra.MaximumNArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -41,17 +40,29 @@ model's chat template is put around the prompt unless --raw.`,
 				return err
 			}
 			o := d.options(env, &m, s)
-			text := &answer{stream: !asJSON, out: env.stdout}
-			o.OnText = text.add
-			finish, err := traceTo(cmd.Context(), trace, &o, disk.CreateOptions{Force: force, Inputs: m.inputs()})
+			header, err := s.recording(ids, o)
 			if err != nil {
 				return err
 			}
-			r, err := diffusion.Generate(cmd.Context(), s.model, ids, o)
-			if err := text.end(); err != nil {
+			t, err := newTrace(traceFile, header, s.tokenizer.Text, disk.CreateOptions{Force: force, Inputs: m.inputs()})
+			if err != nil {
 				return err
 			}
-			if err := finish(err); err != nil {
+			defer t.abort()
+			text := &answer{out: env.stdout, mute: asJSON}
+			var watched *steps
+			if showSteps {
+				watched = env.showSteps(cmd.Context(), header, s.tokenizer.Text)
+				text.held = watched.picture != nil && terminal(env.stdout)
+			}
+			o.OnText = text.add
+			o.OnEvent = func(e diffusion.Event) { t.event(e); watched.event(e) }
+			r, err := diffusion.Generate(cmd.Context(), s.model, ids, o)
+			watched.stop()
+			if err := errors.Join(err, text.end()); err != nil {
+				return err
+			}
+			if err := t.finish(cmd.Context(), r); err != nil {
 				return err
 			}
 			if asJSON {
@@ -65,7 +76,8 @@ model's chat template is put around the prompt unless --raw.`,
 	p.bind(cmd)
 	d.bind(cmd)
 	cmd.Flags().StringVar(&p.system, "system", "", "system message before the prompt, where the template has one")
-	cmd.Flags().StringVar(&trace, "trace", "", "write every pass as a JSON line to `file`")
+	cmd.Flags().BoolVar(&showSteps, "show-steps", false, "show every pass on standard error: in place on a terminal, else a line each")
+	cmd.Flags().StringVar(&traceFile, "trace", "", "write every pass as a JSON line to `file`, for wf replay")
 	cmd.Flags().BoolVar(&force, "force", false, "replace an existing trace file")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object instead of text")
 	return cmd
@@ -84,54 +96,32 @@ type generation struct {
 // answer collects the settled text, and shows it as it comes.
 type answer struct {
 	strings.Builder
-	stream bool
-	out    io.Writer
-	err    error
+	out  io.Writer
+	mute bool // shows nothing
+	held bool // shows all at its end: until then a picture has the terminal
+	err  error
 }
 
 func (a *answer) add(text string) {
 	a.WriteString(text)
-	if a.stream && a.err == nil {
-		_, a.err = io.WriteString(a.out, text)
+	if !a.held {
+		a.show(text)
 	}
 }
 
 // end finishes the last line, so that a shell prompt starts on its own.
 func (a *answer) end() error {
-	if a.stream && a.err == nil && a.Len() > 0 && !strings.HasSuffix(a.String(), "\n") {
-		_, a.err = io.WriteString(a.out, "\n")
+	if a.held {
+		a.show(a.String())
+	}
+	if a.Len() > 0 && !strings.HasSuffix(a.String(), "\n") {
+		a.show("\n")
 	}
 	return a.err
 }
 
-// traceTo makes o write its events to a file. finish completes the file, or removes it if the generation failed.
-func traceTo(ctx context.Context, path string, o *diffusion.Options, create disk.CreateOptions) (finish func(error) error, err error) {
-	if path == "" {
-		return func(err error) error { return err }, nil
+func (a *answer) show(text string) {
+	if !a.mute && a.err == nil {
+		_, a.err = io.WriteString(a.out, text)
 	}
-	file, err := disk.Create(path, create)
-	if err != nil {
-		return nil, err
-	}
-	buffered := bufio.NewWriter(file)
-	lines := json.NewEncoder(buffered)
-	var failed error
-	o.OnEvent = func(e diffusion.Event) {
-		if failed == nil {
-			failed = lines.Encode(e)
-		}
-	}
-	return func(err error) error {
-		defer file.Abort()
-		if err != nil {
-			return err
-		}
-		if failed != nil {
-			return failed
-		}
-		if err := buffered.Flush(); err != nil {
-			return err
-		}
-		return file.Commit(ctx)
-	}, nil
 }

@@ -32,9 +32,10 @@ var mayImport = map[string][]string{
 		"infer/server/page", "infer/engine", "infer/diffusion", "infer/tokenizer", "infer", "gguf/fault", "gguf/strictjson",
 	},
 	"infer/server/page": {},
-	"infer/synthetic": {"quant", "gguf", "gguf/names"},
-	"infer/tiny":      {},
-	"cmd/wf":          nil, // everything
+	"infer/show":        {"infer/diffusion", "gguf/fault", "gguf/strictjson"},
+	"infer/synthetic":   {"quant", "gguf", "gguf/names"},
+	"infer/tiny":        {},
+	"cmd/wf":            nil, // everything
 }
 
 // ownedModules may be imported by one room alone.
@@ -43,6 +44,7 @@ var ownedModules = map[string]string{
 	"github.com/spf13/viper":            "cmd/wf",
 	"github.com/schollz/progressbar/v3": "cmd/wf",
 	"github.com/prometheus":             "infer/server",
+	"github.com/rivo/uniseg":            "infer/show",
 	"github.com/nlpodyssey/safetensors": "convert/checkpoint",
 	"archive/zip":                       "convert/checkpoint",
 	"net/http":                          "infer/server",
