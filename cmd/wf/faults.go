@@ -13,11 +13,13 @@ var faultCodes = []struct {
 	{"BAD_SETTING", exitUsage, "a setting from a variable or the config file cannot be used", "correct it where the message says it came from"},
 	{"BAD_CONFIG", exitUsage, "the config file is not valid YAML", "wf config --generate prints a valid one"},
 	{"BAD_PROMPT", exitUsage, "the prompt has no token, or one outside the vocabulary", "give at least one token; wf tokenize shows the ids of a text"},
+	{"BAD_INFILL", exitUsage, "a text to fill in has no hole, or one that cannot be filled", "[[3]] stands for three tokens, [[ ]] for the rest of a block, [[[[ for two brackets"},
 	{"TOKEN_OUT_OF_RANGE", exitUsage, "a token id is outside the vocabulary", "wf tokenize shows the ids of a text"},
 	{"CONTEXT_LENGTH_EXCEEDED", exitUsage, "the prompt leaves no room for an answer", "shorten it, or raise --ctx-size"},
 	{"OUTPUT_IS_INPUT", exitUsage, "the output is the input, perhaps by another name", "name another output"},
 	{"OUTPUT_NOT_REGULAR", exitUsage, "the output path is a directory, a link or a device", "name a file"},
 	{"MODE_MISMATCH", exitRefused, "the decode mode does not suit the model", "leave --decode-mode out, or override the mask token as the message says"},
+	{"INFILL_UNSUPPORTED", exitUnsupported, "the model sees nothing to the right of a hole", "take a block-diffusion model of dialect fast-dllm-v2"},
 	{"MASK_MISMATCH", exitRefused, "--mask-token-id contradicts the checkpoint", "leave it out, or insist with --force"},
 	{"PROMPT_TOO_LONG", exitLimit, "the prompt is larger than any context", "shorten it"},
 

@@ -36,11 +36,12 @@ type Model interface {
 
 // Result of a generation.
 type Result struct {
-	IDs          []int32 `json:"new_ids"`       // the stop token included
-	Text         string  `json:"text"`          // of the new ids, without stop token and stop string; "" without Options.Text
+	IDs          []int32 `json:"new_ids"`       // the stop token included; of Options.Infill, with what was given
+	Text         string  `json:"text"`          // Options.Shown, and of the new ids, without stop token and stop string; "" without Options.Text
 	FinishReason string  `json:"finish_reason"` // stop, length; "" before the end
 	Seed         uint64  `json:"seed"`          // of the sampler, for a repetition
 	Stats        Stats   `json:"stats"`
+	Holes        []Hole  `json:"holes,omitempty"` // of Options.Infill
 
 	Logprobs []TokenLogprob `json:"logprobs,omitempty"` // of IDs, with Options.Logprobs
 }
@@ -62,6 +63,7 @@ type Decoder struct {
 	cache     *infer.Cache
 	vocab     int
 	n0, limit int     // prompt tokens; positions of prompt and answer together at most
+	given     int     // behind the last token that was given: from here on a stop token may be chosen, and ends the answer
 	ids       []int32 // prompt, answer and the current block, with the mask token where it is masked
 	masked    []bool  // whether a position waits to be filled in; as long as ids
 	settled   int     // known positions with no mask before them, cut to limit and to the end of the answer
@@ -77,20 +79,22 @@ type Decoder struct {
 
 	sampler  *sampler
 	adjust   *adjustments   // nil: none
+	holes    []Hole         // of Options.Infill, filled in as far as they are settled
+	sure     []float32      // confidences by position behind the prompt, with Options.Infill
 	logprobs []TokenLogprob // by position behind the prompt, with Options.Logprobs
 	reading  reading
 	stats    Stats
 }
 
 // NewDecoder checks a request against the model and allocates its cache. Errors: every unusable option at once (BAD_OPTION), MODE_MISMATCH,
-// BAD_PROMPT, CONTEXT_LENGTH_EXCEEDED, and those of Model.NewCache.
+// INFILL_UNSUPPORTED, BAD_PROMPT, CONTEXT_LENGTH_EXCEEDED, and those of Model.NewCache.
 func NewDecoder(m Model, prompt []int32, o Options) (*Decoder, error) {
 	c := m.Config()
 	s, err := o.resolve(c)
 	if err != nil {
 		return nil, err
 	}
-	if err := CheckPrompt(prompt, c.Vocab, s.Context); err != nil {
+	if err := s.CheckPrompt(prompt, c.Vocab); err != nil {
 		return nil, err
 	}
 	for _, setting := range o.Unused(c) {
@@ -98,21 +102,26 @@ func NewDecoder(m Model, prompt []int32, o Options) (*Decoder, error) {
 	}
 	d := &Decoder{settings: *s, vocab: c.Vocab, n0: len(prompt), settled: len(prompt), limit: s.Context, sampler: newSampler(s, c.Vocab)}
 	d.adjust = newAdjustments(&d.Options)
-	if s.MaxTokens > 0 {
+	d.given = d.n0
+	switch {
+	case s.Infill != nil:
+		d.layOut()
+	case s.MaxTokens > 0:
 		d.limit = d.n0 + min(s.MaxTokens, s.Context-d.n0)
 	}
 	d.Stop = slices.DeleteFunc(slices.Clone(s.Stop), func(id int32) bool { return id == s.mask })
 	if len(d.Stop) < len(s.Stop) {
 		s.Warn(fmt.Sprintf("the mask token %d is among the stop tokens and was removed from them", s.mask))
 	}
-	d.reading = reading{stream: s.Text, stops: s.StopStrings, show: s.OnText}
-	d.stats.PromptTokens = d.n0
+	d.reading = reading{stream: s.Text, stops: s.StopStrings, show: s.OnText, fresh: s.Shown}
+	d.stats.PromptTokens = s.PromptTokens(prompt)
 
 	var positions int
 	d.how, positions = s.begin(d)
 	if s.auto && d.stats.Auto == nil {
 		s.Warn("decode mode auto has nothing to choose in " + manner(c))
 	}
+	d.tellUnseen()
 	prefix := s.Prefix[:min(len(s.Prefix), d.pagesIn(d.n0-1))] // a row of the prompt is left that predicts the first token
 	if d.cache, err = m.NewCacheFrom(prefix, positions); err != nil {
 		return nil, err
@@ -122,22 +131,33 @@ func NewDecoder(m Model, prompt []int32, o Options) (*Decoder, error) {
 	d.how.skip(d.stats.PrefixTokens)
 	d.ids, d.masked = make([]int32, d.n0, positions), make([]bool, d.n0, positions)
 	copy(d.ids, prompt)
+	for _, id := range s.Infill {
+		if id == Masked {
+			d.extend(len(d.ids) + 1)
+		} else {
+			d.ids, d.masked = append(d.ids, id), append(d.masked, false)
+		}
+	}
 	return d, nil
 }
 
-// CheckPrompt returns why a prompt cannot be used in a context: BAD_PROMPT or CONTEXT_LENGTH_EXCEEDED.
-func CheckPrompt(prompt []int32, vocab, context int) error {
+// CheckPrompt returns why a prompt, with what is to be filled in after it, cannot be used in the context of the options: BAD_PROMPT or
+// CONTEXT_LENGTH_EXCEEDED.
+func (o Options) CheckPrompt(prompt []int32, vocab int) error {
 	if len(prompt) == 0 {
 		return fault.New("BAD_PROMPT", "the prompt has no token; wanted at least one")
 	}
-	for i, id := range prompt {
-		if id < 0 || int(id) >= vocab {
+	for i, id := range slices.Concat(prompt, o.Infill) {
+		if (id < 0 || int(id) >= vocab) && (i < len(prompt) || id != Masked) {
 			return fault.New("BAD_PROMPT", "prompt token %d is id %d; the vocabulary has ids 0 to %d", i, id, vocab-1)
 		}
 	}
-	if len(prompt) >= context {
+	if o.Infill != nil {
+		return fits(len(prompt)+len(o.Infill), o.Context)
+	}
+	if len(prompt) >= o.Context {
 		return fault.New("CONTEXT_LENGTH_EXCEEDED", "the prompt has %d tokens, and a context of %d leaves no room for an answer; "+
-			"shorten it or raise --ctx-size", len(prompt), context)
+			"shorten it or raise --ctx-size", len(prompt), o.Context)
 	}
 	return nil
 }
@@ -175,6 +195,9 @@ func (d *Decoder) Accept() error {
 	d.guesses = d.guesses[:0]
 	for i, position := range d.wanted {
 		logits := d.seg.Out[i*d.vocab:][:d.vocab]
+		if position < d.given {
+			forbid(logits, d.Stop)
+		}
 		if d.adjust != nil {
 			d.adjust.apply(logits)
 		}
@@ -200,12 +223,11 @@ func (d *Decoder) Took(t time.Duration) { d.stats.Seconds[d.kind] += t.Seconds()
 
 // Result returns the answer as far as it is settled.
 func (d *Decoder) Result() *Result {
-	d.stats.NewTokens = d.settled - d.n0
 	stats := d.stats
 	stats.Auto = stats.Auto.clone()
 	return &Result{
 		IDs: slices.Clone(d.ids[d.n0:d.settled]), Text: d.reading.shown.String(), FinishReason: d.finish, Seed: d.sampler.seed, Stats: stats,
-		Logprobs: d.LastLogprobs(d.settled - d.n0),
+		Holes: slices.Clone(d.holes), Logprobs: d.LastLogprobs(d.settled - d.n0),
 	}
 }
 
@@ -224,6 +246,11 @@ func (d *Decoder) want(position, row int) {
 // open begins a block that ends before position end: what is not known of it is masked.
 func (d *Decoder) open(end int) {
 	d.step = 0
+	d.extend(end)
+}
+
+// extend adds masked positions up to end.
+func (d *Decoder) extend(end int) {
 	for len(d.ids) < end {
 		d.ids, d.masked = append(d.ids, d.mask), append(d.masked, true)
 	}
@@ -275,12 +302,15 @@ func (d *Decoder) LastLogprobs(n int) []TokenLogprob {
 	return slices.Clone(d.logprobs[end-n : end])
 }
 
-// note keeps a token's probability.
+// note keeps the probability of a token that was chosen.
 func (d *Decoder) note(t Take) {
+	at := t.Position - d.n0
+	if at < len(d.sure) {
+		d.sure[at] = t.Confidence
+	}
 	if !d.Logprobs {
 		return
 	}
-	at := t.Position - d.n0
 	for len(d.logprobs) <= at {
 		d.logprobs = append(d.logprobs, TokenLogprob{})
 	}
@@ -300,11 +330,13 @@ func (d *Decoder) fill(event string, block, sub int, taken []Take) {
 	d.settle()
 }
 
-// append adds a token that was chosen without a threshold.
+// append adds a token that was chosen without a threshold, or puts it into the first mask.
 func (d *Decoder) append(one []Take) {
-	d.ids, d.masked = append(d.ids, one[0].ID), append(d.masked, false)
+	at := one[0].Position
+	d.extend(at + 1)
+	d.ids[at], d.masked[at] = one[0].ID, false
 	d.note(one[0])
-	d.tell(Event{Event: eventNext, Block: one[0].Position, Sub: NoSub, Take: one})
+	d.tell(Event{Event: eventNext, Block: at, Sub: NoSub, Take: one})
 	d.settle()
 }
 
@@ -318,10 +350,14 @@ func (d *Decoder) tell(e Event) {
 func (d *Decoder) settle() {
 	from := d.settled
 	for d.finish == "" && d.settled < min(len(d.ids), d.limit) && !d.masked[d.settled] {
-		id := d.ids[d.settled]
+		id, at := d.ids[d.settled], d.settled
 		d.settled++
+		stop := at >= d.given && slices.Contains(d.Stop, id) || d.reading.push(id)
+		if d.Infill == nil || d.settleHole(at, id) {
+			d.stats.NewTokens++
+		}
 		switch {
-		case slices.Contains(d.Stop, id) || d.reading.push(id):
+		case stop || d.settled == d.limit && d.given == d.limit:
 			d.finish = "stop"
 		case d.settled == d.limit:
 			d.finish = "length"

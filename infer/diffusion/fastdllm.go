@@ -10,6 +10,7 @@ import (
 type fastDLLM struct {
 	*Decoder
 	start  int  // of the current block; keys and values before it are final
+	opened int  // where the block ends that was opened last
 	width  int  // of a sub-block; in greedy mode the whole block is one
 	sub    int  // where the sub-block of the last denoise step starts
 	passes int  // denoise steps that the sub-block has had
@@ -22,7 +23,7 @@ func startFastDLLM(d *Decoder) (decoding, int) {
 	switch {
 	case d.Mode == names.ModeGreedy:
 		a.width = d.BlockSize
-	case d.auto:
+	case d.auto && d.Infill == nil:
 		d.stats.Auto = newAuto(d.BlockSize, d.SubBlockSize, d.SubBlockCache)
 	}
 	d.seg.Mask = infer.Mask{Block: d.BlockSize}
@@ -43,9 +44,9 @@ func (a *fastDLLM) plan() {
 		return
 	}
 	end := a.start + size
-	if len(a.ids) < end { // 2: a new block begins with what is known
+	if a.opened < end { // 2: a new block begins with what is known
 		a.open(end)
-		a.stored = false
+		a.opened, a.stored = end, false
 		if auto := a.stats.Auto; auto != nil {
 			c := auto.next()
 			a.width, a.reuse = c.SubBlockSize, c.SubBlockCache
@@ -56,7 +57,9 @@ func (a *fastDLLM) plan() {
 		return
 	}
 	a.pass(Commit, a.start, end) // 4
-	a.want(end, end-1)
+	if end == len(a.ids) || a.masked[end] {
+		a.want(end, end-1)
+	}
 }
 
 // denoise plans step 3 for the sub-block of the first mask, in a block that ends before end. Row p-1 predicts position p. The block's first

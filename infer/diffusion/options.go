@@ -22,6 +22,8 @@ type Options struct {
 	MaxIterations int           // wrinklefree: passes over a block before the best guesses fill it; 0: 10
 	MaxTokens     int           // new tokens at most; 0: to the context's end
 	Context       int           // positions of prompt and answer together; 0: the model's, at most 4096
+	Infill        []int32       // what follows the prompt: ids, and Masked where one is to be filled in, the first too; nil: the answer is free
+	Shown         string        // what the answer's text begins with, such as the text before what is to be filled in
 	Prefix        []*infer.Page // keys and values of the prompt's first positions, from Decoder.Prefix of an answer with the same Mask
 	PrefillRows   int           // prompt positions in one pass, never less than a block; 0: 512. Results do not depend on it
 
@@ -97,7 +99,8 @@ type settings struct {
 	topP      float32 // what TopP comes to
 }
 
-// Validate returns every option that cannot be used with the model, joined; or MODE_MISMATCH where mode and model do not go together.
+// Validate returns every option that cannot be used with the model, joined; or MODE_MISMATCH where mode and model do not go together, or
+// INFILL_UNSUPPORTED.
 func (o Options) Validate(c *infer.Config) error {
 	_, err := o.resolve(c)
 	return err
@@ -123,6 +126,9 @@ func (o Options) resolve(c *infer.Config) (*settings, error) {
 		s.Mode = ""
 	}
 	if err := s.pair(c.Diffusion); err != nil {
+		return nil, err
+	}
+	if err := s.infillable(c); err != nil {
 		return nil, err
 	}
 	return s, errors.Join(append(s.check(c), unknown)...)
@@ -235,5 +241,6 @@ func (s *settings) check(c *infer.Config) (all []error) {
 	if err := s.checkLogprobs(); err != nil {
 		all = append(all, err)
 	}
+	all = append(all, s.checkInfill()...)
 	return append(all, s.checkAdjustments(c.Vocab)...)
 }

@@ -15,6 +15,7 @@ type reading struct {
 	show   func(string) // nil: nobody watches
 	shown  strings.Builder
 	fresh  string // settled, and shown with the next flush
+	pushed string // by the last token
 	held   string // may still become a stop string
 	cut    bool   // a stop string came; nothing after it counts
 }
@@ -22,7 +23,8 @@ type reading struct {
 // push adds a token and reports whether it completes a stop string.
 func (r *reading) push(id int32) bool {
 	if r.stream != nil {
-		r.add(r.stream.Push(id))
+		r.pushed = r.stream.Push(id)
+		r.add(r.pushed)
 	}
 	return r.cut
 }

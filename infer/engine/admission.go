@@ -14,7 +14,7 @@ import (
 // check makes what runs of a Request: with all defaults filled in and nothing left that could be refused later.
 func (e *Engine) check(ctx context.Context, r Request) (*request, error) {
 	c, o, n := e.model.Config(), &r.Options, len(r.Prompt)
-	r.Prompt, r.Choices = slices.Clone(r.Prompt), cmp.Or(r.Choices, 1)
+	r.Prompt, o.Infill, r.Choices = slices.Clone(r.Prompt), slices.Clone(o.Infill), cmp.Or(r.Choices, 1)
 	if r.Choices < 1 || r.Choices > maxChoices {
 		return nil, fault.New("BAD_OPTION", "engine: %d choices; wanted 1 to %d", r.Choices, maxChoices)
 	}
@@ -30,19 +30,23 @@ func (e *Engine) check(ctx context.Context, r Request) (*request, error) {
 	if o.Context > e.Context {
 		return nil, fault.New("BAD_OPTION", "engine: a context of %d; wanted at most %d", o.Context, e.Context)
 	}
-	if err := diffusion.CheckPrompt(r.Prompt, c.Vocab, o.Context); err != nil {
+	if err := o.CheckPrompt(r.Prompt, c.Vocab); err != nil {
 		return nil, err
 	}
-	if o.MaxTokens > o.Context-n {
-		return nil, fault.New("CONTEXT_LENGTH_EXCEEDED", "the prompt has %d tokens and %d more are wanted; the context holds %d", n, o.MaxTokens, o.Context)
+	answer := len(o.Infill)
+	if o.Infill == nil {
+		if o.MaxTokens > o.Context-n {
+			return nil, fault.New("CONTEXT_LENGTH_EXCEEDED", "the prompt has %d tokens and %d more are wanted; the context holds %d", n, o.MaxTokens, o.Context)
+		}
+		o.MaxTokens = cmp.Or(o.MaxTokens, min(e.MaxTokens, o.Context-n))
+		answer = o.MaxTokens
 	}
-	o.MaxTokens = cmp.Or(o.MaxTokens, min(e.MaxTokens, o.Context-n))
 	if o.Seed == nil {
 		seed := diffusion.NewSeed()
 		o.Seed = &seed
 	}
 
-	positions := n + o.MaxTokens + 1 // and the rest of a block, at most
+	positions := n + answer + 1 // and the rest of a block, at most
 	if c.Diffusion != nil {
 		positions += cmp.Or(o.BlockSize, c.Diffusion.BlockSize)
 	}
@@ -68,8 +72,8 @@ func (e *Engine) refuse(r *request) error {
 		return errEnded(r.ctx)
 	case m.Queued >= e.Queue:
 		return e.overloaded("%d requests wait; no more than %d may", m.Queued, e.Queue)
-	case m.Queued > 0 && m.QueuedTokens+len(r.Prompt) > e.QueueTokens:
-		return e.overloaded("prompts of %d tokens wait and this one has %d; together no more than %d may", m.QueuedTokens, len(r.Prompt), e.QueueTokens)
+	case m.Queued > 0 && m.QueuedTokens+r.tokens() > e.QueueTokens:
+		return e.overloaded("prompts of %d tokens wait and this one has %d; together no more than %d may", m.QueuedTokens, r.tokens(), e.QueueTokens)
 	}
 	return nil
 }
@@ -78,7 +82,7 @@ func (e *Engine) enqueue(r *request) {
 	e.live[r] = struct{}{}
 	e.queue = append(e.queue, r)
 	e.metrics.Queued++
-	e.metrics.QueuedTokens += len(r.Prompt)
+	e.metrics.QueuedTokens += r.tokens()
 	r.timer = time.AfterFunc(e.QueueTime, func() {
 		e.mu.Lock()
 		defer e.mu.Unlock()
@@ -115,7 +119,7 @@ func (e *Engine) admit() {
 func (e *Engine) unqueue(r *request) {
 	r.timer.Stop()
 	e.metrics.Queued--
-	e.metrics.QueuedTokens -= len(r.Prompt)
+	e.metrics.QueuedTokens -= r.tokens()
 }
 
 // end ends a request, once: completed if err is nil. The loop frees what its answers hold before the next pass.

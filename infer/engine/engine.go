@@ -81,6 +81,7 @@ func New(m Model, o Options) (*Engine, error) {
 // one), or with the engine. Errors, before anything has run:
 //
 //	BAD_OPTION, MODE_MISMATCH   diffusion.Options.Validate; *diffusion.OptionError names the option
+//	INFILL_UNSUPPORTED          Options.Infill, and the model sees nothing to the right
 //	BAD_PROMPT                  no token, or one outside the vocabulary
 //	CONTEXT_LENGTH_EXCEEDED     prompt and max tokens do not fit the context; the text has both numbers
 //	OVERLOADED                  the queue is full; *OverloadError

@@ -9,7 +9,7 @@ import (
 	"github.com/wrinklefree/wf/infer/diffusion"
 )
 
-// requests are n different ones: other lengths, modes, temperatures and, among each four, a common beginning.
+// requests are n different ones: other lengths, modes, temperatures and, among each four, a common beginning. One in four fills in holes.
 func requests(dialect string, n int) []Request {
 	var all []Request
 	for i := range n {
@@ -28,6 +28,15 @@ func requests(dialect string, n int) []Request {
 		if dialect == kinds[0] {
 			r.Options.SubBlockCache = i%4 < 2
 			r.Options.BlockSize = []int{0, 0, 16}[i%3]
+			if i%4 == 3 { // holes in what is given, and behind it
+				given := prompt(int32(3+i), 50, uint64(200+i))
+				for j := range given {
+					if j%11 < 3 {
+						given[j] = diffusion.Masked
+					}
+				}
+				r.Options.MaxTokens, r.Options.Infill = 0, given[:30+i]
+			}
 		}
 		all = append(all, r)
 	}

@@ -39,7 +39,7 @@ type Stream struct {
 // Event is what one pass brought for one answer.
 type Event struct {
 	Choice   int
-	Tokens   []int32                  // ids settled by the pass, in order, never revised, the stop token included
+	Tokens   []int32                  // ids settled by the pass, in order, never revised, the stop token included, and what was given to infill
 	Logprobs []diffusion.TokenLogprob // of Tokens, with Options.Logprobs
 	Text     string                   // text settled by the pass, without what may still become a stop string
 	Steps    []diffusion.Event        // with Request.Steps, what the pass took; also positions that are not settled yet
@@ -91,6 +91,9 @@ type request struct {
 	started, finished int // answers
 	ended             bool
 }
+
+// tokens is how many came with the request.
+func (r *request) tokens() int { return len(r.Prompt) + len(r.Options.Infill) }
 
 // waits reports whether no answer has started.
 func (r *request) waits() bool { return r.started == 0 && !r.ended }

@@ -113,5 +113,5 @@ func (t *Tokenizer) Chat(messages []Message, addGenerationPrompt bool) ([]int32,
 	if err != nil {
 		return nil, err
 	}
-	return t.encode(nil, text), nil
+	return t.encode(nil, text, true), nil
 }

@@ -17,25 +17,35 @@ type EncodeOptions struct {
 
 // Encode returns the ids of text, which may be any bytes. It takes time linear in the text but for a factor log n in one unbroken piece.
 func (t *Tokenizer) Encode(text string, o EncodeOptions) []int32 {
-	whole := template.Text{String: text}
-	if !o.Special {
-		whole.Tainted = []template.Span{{Start: 0, End: len(text)}}
+	return t.EncodeParts([]string{text}, o)[0]
+}
+
+// EncodeParts returns the ids of the parts of one text, in which something lies between each two: bos comes before the first alone, as the space
+// before a SentencePiece text does, and eos after the last.
+func (t *Tokenizer) EncodeParts(parts []string, o EncodeOptions) [][]int32 {
+	all := make([][]int32, len(parts))
+	for i, text := range parts {
+		whole := template.Text{String: text}
+		if !o.Special {
+			whole.Tainted = []template.Span{{Start: 0, End: len(text)}}
+		}
+		var ids []int32
+		if i == 0 && o.AddBOS && t.addBOS {
+			ids = append(ids, t.bos)
+		}
+		ids = t.encode(ids, whole, i == 0)
+		if i == len(parts)-1 && o.AddBOS && t.addEOS {
+			ids = append(ids, t.eos)
+		}
+		all[i] = ids
 	}
-	var ids []int32
-	if o.AddBOS && t.addBOS {
-		ids = append(ids, t.bos)
-	}
-	ids = t.encode(ids, whole)
-	if o.AddBOS && t.addEOS {
-		ids = append(ids, t.eos)
-	}
-	return ids
+	return all
 }
 
 // encode appends the ids of a text in which control tokens are recognised only outside of the tainted spans. What lies between two added
-// tokens is one text whatever its taint, as it is to a program that does not know of taint.
-func (t *Tokenizer) encode(ids []int32, text template.Text) []int32 {
-	plain := t.plainEncoder()
+// tokens is one text whatever its taint, as it is to a program that does not know of taint. begins says that the text goes on from no other.
+func (t *Tokenizer) encode(ids []int32, text template.Text, begins bool) []int32 {
+	plain := t.plainEncoder(begins)
 	s, tainted := text.String, text.Tainted
 	start := 0
 	for at := 0; at < len(s); {
@@ -62,10 +72,14 @@ func (t *Tokenizer) encode(ids []int32, text template.Text) []int32 {
 }
 
 // plainEncoder returns what appends the ids of one text without added tokens after another.
-func (t *Tokenizer) plainEncoder() func(ids []int32, text string) []int32 {
+func (t *Tokenizer) plainEncoder(begins bool) func(ids []int32, text string) []int32 {
 	if t.spm != nil {
 		var j joiner
-		return func(ids []int32, text string) []int32 { return t.encodePieces(ids, &j, text) }
+		return func(ids []int32, text string) []int32 {
+			space := t.spm.spacePrefix && begins
+			begins = true // behind an added token
+			return t.encodePieces(ids, &j, text, space)
+		}
 	}
 	m := merger{merges: t.merges, places: map[int32][]int32{}}
 	return func(ids []int32, text string) []int32 { return t.encodePlain(ids, &m, text) }

@@ -2,6 +2,7 @@ package tokenizer
 
 import (
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -82,6 +83,16 @@ func TestEncodeOptions(t *testing.T) {
 		if got := c.tok.Encode(c.text, c.o); !slices.Equal(got, c.want) {
 			t.Errorf("%s: got %d, want %d", c.name, got, c.want)
 		}
+	}
+}
+
+// Of several parts of a text, bos comes before the first and eos after the last.
+func TestEncodeParts(t *testing.T) {
+	tok := tinyTokenizer(t, names.AddBOS, true, names.AddEOS, true)
+	got := tok.EncodeParts([]string{"hello", "", " there"}, EncodeOptions{AddBOS: true})
+	want := [][]int32{append([]int32{1}, tok.Encode("hello", EncodeOptions{})...), nil, append(tok.Encode(" there", EncodeOptions{}), 3)}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("got %d, want %d", got, want)
 	}
 }
 

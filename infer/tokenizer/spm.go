@@ -71,12 +71,12 @@ func (t *Tokenizer) rank(text string) uint32 {
 	return unranked
 }
 
-// encodePieces appends the ids of a text without control tokens.
-func (t *Tokenizer) encodePieces(ids []int32, m *joiner, text string) []int32 {
+// encodePieces appends the ids of a text without control tokens, with a space before it or without.
+func (t *Tokenizer) encodePieces(ids []int32, m *joiner, text string, space bool) []int32 {
 	if text == "" {
 		return ids
 	}
-	if t.spm.spacePrefix {
+	if space {
 		text = " " + text
 	}
 	text = strings.ReplaceAll(text, " ", blank)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -90,6 +91,10 @@ func TestSentencePiece(t *testing.T) {
 				t.Errorf("came back as %q, want %q", back, c.text)
 			}
 		})
+	}
+	parts := tok.EncodeParts([]string{"b", "b<c>b", "", "b"}, EncodeOptions{Special: true, AddBOS: true})
+	if want := [][]int32{{1, blankID, b}, {b, control, blankID, b}, nil, {b}}; !reflect.DeepEqual(parts, want) { // no space where a part goes on
+		t.Errorf("parts %d, want %d", parts, want)
 	}
 	if got := tok.Decode([]int32{blankA, 2, blankA}, false); got != "aa" {
 		t.Errorf("got %q", got)
