@@ -31,10 +31,10 @@ type form interface {
 // answer runs a request and writes what comes of it.
 func (s *Server) answer(x *exchange, m *Model, q *request, f form) error {
 	o := &q.options
-	if o.MaxTokens = q.maxTokens; o.MaxTokens == 0 && q.toEnd {
+	if o.MaxTokens = q.maxTokens; o.MaxTokens == 0 && q.toEnd && !q.infill {
 		o.MaxTokens = max(m.Engine.Context-len(q.prompt), 1)
 	}
-	if o.MaxTokens == 0 {
+	if o.MaxTokens == 0 && !q.infill {
 		o.MaxTokens = m.Defaults.MaxTokens
 		if room := m.Engine.Context - len(q.prompt); room > 0 && o.MaxTokens > room {
 			o.MaxTokens = room
@@ -91,7 +91,7 @@ type usage struct {
 }
 
 func (a *answer) usage() *usage {
-	u := &usage{PromptTokens: len(a.prompt)}
+	u := &usage{PromptTokens: a.options.PromptTokens(a.prompt)}
 	for i, r := range a.results {
 		u.CompletionTokens += r.Stats.NewTokens
 		if i == 0 {
@@ -107,9 +107,10 @@ func (a *answer) complete() bool { return !slices.Contains(a.results, nil) }
 
 // report is the member "wf" of a reply: what OpenAI's has no place for.
 type report struct {
-	Seed         uint64            `json:"seed"`
-	UnusedFields []string          `json:"unused_fields"` // members of the request without effect
-	Stats        []diffusion.Stats `json:"stats"`         // of each choice
+	Seed         uint64             `json:"seed"`
+	UnusedFields []string           `json:"unused_fields"`   // members of the request without effect
+	Stats        []diffusion.Stats  `json:"stats"`           // of each choice
+	Holes        [][]diffusion.Hole `json:"holes,omitempty"` // of each choice, with diffusion.infill
 }
 
 func (a *answer) report() *report {
@@ -119,6 +120,9 @@ func (a *answer) report() *report {
 	}
 	for _, result := range a.results {
 		r.Stats = append(r.Stats, result.Stats)
+		if a.infill {
+			r.Holes = append(r.Holes, result.Holes)
+		}
 	}
 	return r
 }

@@ -50,8 +50,20 @@ func (s *Server) chat(x *exchange) error {
 	if completion > 0 {
 		q.maxTokens = completion
 	}
+	last := messages[len(messages)-1]
+	if q.infill {
+		if last.Role != "assistant" {
+			return invalid("messages", "the last message is of role %s; wanted assistant, with holes to fill in", last.Role)
+		}
+		messages = messages[:len(messages)-1]
+	}
 	if q.prompt, err = m.Tokenizer.Chat(messages, true); err != nil {
 		return err
+	}
+	if q.infill {
+		if err := q.holes(m, "messages", q.prompt, last.Content, tokenizer.EncodeOptions{}); err != nil {
+			return err
+		}
 	}
 	q.unused = b.unused
 	return s.answer(x, m, q, chatForm{})

@@ -74,12 +74,20 @@ func tokenID(b *body, digits json.Number, vocab int) (int32, error) {
 	return int32(id), nil
 }
 
-// encode returns the ids of a raw prompt: control tokens in its text are recognised, the mask token is not.
-func (p prompt) encode(m *Model) []int32 {
-	if p.ids != nil {
-		return p.ids
+// take makes a raw prompt the request's: control tokens in its text are recognised, the mask token is not.
+func (q *request) take(p prompt, m *Model) error {
+	e := tokenizer.EncodeOptions{Special: true, AddBOS: true}
+	switch {
+	case q.infill && p.ids != nil:
+		return invalid("prompt", "prompt is a list of token ids, which has no holes; wanted text")
+	case q.infill:
+		return q.holes(m, "prompt", nil, p.text, e)
+	case p.ids != nil:
+		q.prompt = p.ids
+	default:
+		q.prompt = m.Tokenizer.Encode(p.text, e)
 	}
-	return m.Tokenizer.Encode(p.text, tokenizer.EncodeOptions{Special: true, AddBOS: true})
+	return nil
 }
 
 // complete is POST /v1/completions.
@@ -105,7 +113,10 @@ func (s *Server) complete(x *exchange) error {
 		return err
 	}
 	q.options.Logprobs, q.options.TopLogprobs = top >= 0, max(top, 0)
-	q.prompt, q.unused = p.encode(m), b.unused
+	q.unused = b.unused
+	if err := q.take(p, m); err != nil {
+		return err
+	}
 	return s.answer(x, m, q, &textForm{offsets: make([]int, q.choices)})
 }
 

@@ -98,6 +98,7 @@ const statusClientClosed = 499
 var translations = map[string]problem{
 	"BAD_OPTION":              {status: 400, code: "invalid_value"},
 	"MODE_MISMATCH":           {status: 400, code: "invalid_value", param: "diffusion.decode_mode"},
+	"INFILL_UNSUPPORTED":      {status: 400, code: "unsupported_parameter", param: "diffusion.infill"},
 	"BAD_PROMPT":              {status: 400, code: "invalid_value", param: "prompt"},
 	"CONTEXT_LENGTH_EXCEEDED": {status: 400, code: "context_length_exceeded", param: "max_tokens"},
 	"TEMPLATE_MISSING":        {status: 400, code: "unsupported_parameter", param: "messages", text: "the model has no chat template; use /v1/completions"},

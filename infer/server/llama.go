@@ -45,7 +45,10 @@ func (s *Server) llamaComplete(x *exchange) error {
 	}
 	q.toEnd, q.maxTokens = predict < 0, max(predict, 0)
 	q.options.Logprobs, q.options.TopLogprobs = probs > 0, probs
-	q.prompt, q.unused = p.encode(m), b.unused
+	q.unused = b.unused
+	if err := q.take(p, m); err != nil {
+		return err
+	}
 	return s.answer(x, m, q, llamaForm{})
 }
 
@@ -80,20 +83,21 @@ type llamaTimings struct {
 func (a *answer) final(text string, probabilities []tokenLogprob) llamaReply {
 	r := a.results[0]
 	reply := llamaReply{
-		Content: text, Tokens: []int32{}, Stop: true, Model: a.model.Name, TokensPredicted: r.Stats.NewTokens, TokensEvaluated: len(a.prompt),
+		Content: text, Tokens: []int32{}, Stop: true, Model: a.model.Name, TokensPredicted: r.Stats.NewTokens, TokensEvaluated: r.Stats.PromptTokens,
 		TokensCached: r.Stats.PrefixTokens, StopType: "limit", Probabilities: probabilities, Report: a.report(),
 	}
 	seconds := 0.0
 	for _, t := range r.Stats.Seconds {
 		seconds += t
 	}
-	reply.Timings = &llamaTimings{len(a.prompt) - r.Stats.PrefixTokens, r.Stats.NewTokens, seconds * 1000, r.Stats.TokensPerSecond()}
+	reply.Timings = &llamaTimings{r.Stats.PromptTokens - r.Stats.PrefixTokens, r.Stats.NewTokens, seconds * 1000, r.Stats.TokensPerSecond()}
 	if r.FinishReason == "stop" {
-		reply.StopType = "word"
-		if last := len(r.IDs) - 1; last >= 0 && slices.Contains(a.options.Stop, r.IDs[last]) {
+		last := len(r.IDs) - 1
+		switch {
+		case last >= 0 && slices.Contains(a.options.Stop, r.IDs[last]):
 			reply.StopType = "eos"
-		} else {
-			reply.StoppingWord = a.stoppingWord(r.IDs, r.Text)
+		case !a.infill: // what was given to infill ends where it ends
+			reply.StopType, reply.StoppingWord = "word", a.stoppingWord(r.IDs, r.Text)
 		}
 	}
 	return reply
@@ -127,7 +131,7 @@ func (llamaForm) event(a *answer, e engine.Event) []any {
 	if e.Text == "" && len(probabilities) == 0 {
 		return nil
 	}
-	return []any{llamaReply{Content: e.Text, Tokens: e.Tokens, Model: a.model.Name, TokensEvaluated: len(a.prompt), Probabilities: probabilities}}
+	return []any{llamaReply{Content: e.Text, Tokens: e.Tokens, Model: a.model.Name, TokensEvaluated: a.options.PromptTokens(a.prompt), Probabilities: probabilities}}
 }
 
 func (llamaForm) end(*answer) []any { return nil }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/wrinklefree/wf/gguf/fault"
 	"github.com/wrinklefree/wf/infer/diffusion"
+	"github.com/wrinklefree/wf/infer/tokenizer"
 )
 
 // request is what the three routes of completions have in common.
@@ -22,6 +23,7 @@ type request struct {
 	options   diffusion.Options
 	unused    []string
 	prompt    []int32
+	infill    bool // the prompt has holes to fill in
 }
 
 // Bounds of what a request may ask for. Those that OpenAI has are OpenAI's.
@@ -86,6 +88,7 @@ func (q *request) openai() members {
 func (q *request) diffusion(m *Model) members {
 	o := &q.options
 	return members{
+		"infill":          func(b *body) error { return b.boolean(&q.infill) },
 		"decode_mode":     func(b *body) error { return b.text(&o.Mode, 64) },
 		"threshold":       func(b *body) error { return b.probability(&o.Threshold) },
 		"block_size":      func(b *body) error { return b.integer(&o.BlockSize, 1, m.Config.Context) },
@@ -95,6 +98,19 @@ func (q *request) diffusion(m *Model) members {
 		"stream_steps":    func(b *body) error { return b.boolean(&q.steps) },
 		"":                (*body).unsupported, // any other
 	}
+}
+
+// holes makes a text with holes, behind the tokens before, what the request is to fill in. param is the member that has the text.
+func (q *request) holes(m *Model, param string, before []int32, text string, e tokenizer.EncodeOptions) (err error) {
+	q.options.Context = m.Engine.Context
+	q.prompt, err = q.options.ReadInfill(m.Config, before, text, func(parts []string) [][]int32 { return m.Tokenizer.EncodeParts(parts, e) })
+	switch fault.Code(err) {
+	case "BAD_INFILL":
+		return invalid(param, "%v", err)
+	case "CONTEXT_LENGTH_EXCEEDED":
+		return badRequest("context_length_exceeded", param, "%v", err)
+	}
+	return err
 }
 
 // refuse reads a member that would change the answer and that this server does not support. Values that ask for nothing pass: null, false, empty

@@ -37,9 +37,14 @@ func (s *Server) stream(x *exchange, a *answer, f form) error {
 			s.metrics.firstToken.Observe(time.Since(began).Seconds())
 			e.send("", f.begin(a)...)
 		}
-		x.tokens += len(event.Tokens)
+		if !a.infill { // or some of them were given
+			x.tokens += len(event.Tokens)
+		}
 		if event.Result != nil {
 			a.results[event.Choice] = event.Result
+			if a.infill {
+				x.tokens += event.Result.Stats.NewTokens
+			}
 		}
 		e.send("wf.step", a.stepEvents(event)...)
 		e.send("", f.event(a, event)...)
