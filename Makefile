@@ -23,7 +23,7 @@ purego: ## the tests without assembly
 	WF_TEST_SLOWNESS=5 $(GO) test -tags purego ./gguf/... ./quant/... ./infer ./infer/kernel ./infer/tokenizer/... ./infer/diffusion ./infer/synthetic ./infer/tiny
 
 arm64: ## kernels and unit tests of arm64 under emulation (needs qemu-user)
-	WF_TEST_SLOWNESS=20 GOARCH=arm64 $(GO) test -exec qemu-aarch64 -skip /R35 ./gguf ./gguf/checked ./gguf/fault ./quant ./infer/kernel ./infer/tokenizer ./infer/diffusion ./infer ./infer/tiny
+	WF_TEST_SLOWNESS=20 GOARCH=arm64 $(GO) test -short -exec qemu-aarch64 -skip /R35 ./gguf ./gguf/checked ./gguf/fault ./quant ./infer/kernel ./infer/tokenizer ./infer/diffusion ./infer ./infer/tiny
 
 bench: ## benchmarks of every room that has some
 	$(GO) test -run '^$$' -bench . -benchmem ./...
@@ -70,8 +70,9 @@ interop: ## gguf-py, @huggingface/gguf, gguf-parser-go and llama.cpp read and ru
 	mkdir -p $(INTEROP)
 	WF_INTEROP=$(INTEROP) $(GO) test ./cmd/wf -run TestInterop -v -timeout 30m
 
-eval: ## accuracy of the demonstration model in every mode and type, and what goes wrong when it is mistreated
-	WF_EVAL=all $(GO) test ./cmd/wf -run 'TestEval|TestGotchas|TestTypesPage' -v -timeout 60m
+eval: ## accuracy of the demonstration model in every mode and type, by every kernel, and what goes wrong when it is mistreated
+	WF_EVAL=all $(GO) test ./infer/tiny ./cmd/wf -run 'TestGoldenSet|TestEval|TestGotchas|TestTypesPage' -v -timeout 60m
+	GODEBUG=cpu.avx2=off,cpu.asimd=off $(GO) test ./cmd/wf -run 'TestEval/i2_s' -v -timeout 60m
 
 clean:
 	rm -rf bin

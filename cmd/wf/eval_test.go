@@ -7,6 +7,7 @@ import (
 	"maps"
 	"math"
 	"os"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -89,7 +90,7 @@ func theta(v float32) *float32 { return &v }
 
 // TestEval asks the demonstration model all 300 questions, at most 96 new tokens each as the reference did, and holds the share of exact answers
 // within two points of its share, and the tokens a denoise step brings within 2 %. The normal run asks F32 and I2_S files in the default mode; with
-// WF_EVAL=all (make eval) F32, F16 and I2_S files in every mode, and docs/wf-tiny.md must hold the outcome.
+// WF_EVAL=all (make eval) F32, F16 and I2_S files in every mode, docs/wf-tiny.md must hold the outcome, and the number of threads must not change it.
 func TestEval(t *testing.T) {
 	var scores struct {
 		Modes map[string]struct {
@@ -130,8 +131,22 @@ func TestEval(t *testing.T) {
 			})
 		}
 	}
-	if all {
-		requireTable(t, "wf-tiny.md", table)
+	if !all {
+		return
+	}
+	requireTable(t, "wf-tiny.md", table)
+	path := convertTo(t, tinydlm+"hf", convert.Options{Type: "i2_s"})
+	var first *tally
+	for _, threads := range []int{1, 2, 3, 8} {
+		t.Run(fmt.Sprintf("i2_s/%d threads", threads), func(t *testing.T) {
+			a := ask(t, loadModel(t, path, infer.Options{Threads: threads}), questions, evalModes["iterative 0.9"])
+			if first == nil {
+				first = a
+			}
+			if !reflect.DeepEqual(a, first) {
+				t.Errorf("%+v, with one thread %+v", a, first)
+			}
+		})
 	}
 }
 
