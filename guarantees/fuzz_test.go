@@ -18,21 +18,22 @@ import (
 type plantedBug struct{ room, target, file, old, new string }
 
 var planted = []plantedBug{
-	{"gguf", "FuzzReader", "gguf/parser.go", "if n > p.left() {", "if n > p.left()+1 {"},
-	{"gguf", "FuzzMetadata", "gguf/entries.go", "err == nil && !printable(key)", "err == nil && !printable(key) && len(key) < 12"},
-	{"convert", "FuzzConfig", "convert/config.go", "c.NumAttentionHeads%c.NumKeyValueHeads != 0", "c.NumAttentionHeads%c.NumKeyValueHeads == 1"},
-	{"convert", "FuzzTokenizerJSON", "convert/vocabulary.go", "if a.id < 0 {", "if a.id < -1 {"},
-	{"convert", "FuzzSentencePiece", "convert/sentencepiece.go", `case k.Text == "":`, `case k.Text == "" && id == 0:`},
+	{"gguf", "FuzzReader", "gguf/entries.go", `is not printable UTF-8", fault.Quote(key))`, `is not printable UTF-8", key)`},
+	{"gguf", "FuzzMetadata", "gguf/parser.go", "return p.text.String()[start:], nil", "return p.text.String()[start+len(b)/20:], nil"},
+	{"convert", "FuzzConfig", "convert/json.go", `*f.problems = append(*f.problems, f.doc.fail(missingKey, "%s`, `_ = append(*f.problems, f.doc.fail(missingKey, "%s`},
+	{"convert", "FuzzTokenizerJSON", "convert/vocabulary.go", `r.fail(missingKey, "an entry`, `r.fail("-", "an entry`},
+	{"convert", "FuzzSentencePiece", "convert/sentencepiece.go", `fault.New("TOKENIZER_BAD_MODEL"`, `fault.New("BAD_MODEL"`},
 	{"convert/sglkernel", "FuzzRead", "convert/sglkernel/sglkernel.go", "if n > uint64(p.size-p.pos) {", "if n > uint64(p.size-p.pos)+1 {"},
-	{"convert/checkpoint", "FuzzSafetensorsHeader", "convert/checkpoint/safetensors.go", "if covered < size {", "if covered+1 < size {"},
+	{"convert/checkpoint", "FuzzSafetensorsHeader", "convert/checkpoint/safetensors.go", "if covered < size {", "if covered < size/2 {"},
 	{"convert/checkpoint", "FuzzPickle", "convert/checkpoint/pickle.go", "if len(m.marks) == 0 {", "if len(m.marks) == 0 && m.off > 1000 {"},
 	{"convert/checkpoint", "FuzzZip", "convert/checkpoint/zip.go", "zip64(text[nameLength:], &size", "zip64(text[nameLength+nameLength%2:], &size"},
-	{"infer", "FuzzLoad", "infer/config.go", "if c.Heads%c.KVHeads != 0 {", "if c.KVHeads == 0 {"},
-	{"infer/tokenizer", "FuzzEncodeDecode", "infer/tokenizer/encode.go", "if !utf8.FullRune(text[i:]) {", "if !utf8.FullRune(text[i:]) && text[i] > 0xe0 {"},
-	{"infer/tokenizer", "FuzzSentencePieceText", "infer/tokenizer/spm.go", `text = strings.ReplaceAll(text, " ", blank)`, `text = strings.ReplaceAll(text, "  ", blank+" ")`},
+	{"infer", "FuzzLoad", "infer/ternary.go", `fault.New("TENSOR_BAD_TERNARY_CODE"`, `fault.New(""`},
+	{"infer/tokenizer", "FuzzEncodeDecode", "infer/tokenizer/encode.go", "return s.take(len(s.pending))", "return s.take(len(s.pending) / 2)"},
+	{"infer/tokenizer", "FuzzSentencePieceText", "infer/tokenizer/spm.go", `strings.ReplaceAll(text, " ", blank)`, `strings.ReplaceAll(strings.ToLower(text), " ", blank)`},
 	{"infer/tokenizer/template", "FuzzTemplate", "infer/tokenizer/template/run.go", `b == -1); op == "%" {`, `b == -1); result == 3 { panic(op) } else if op == "%" {`},
-	{"infer/diffusion", "FuzzEvent", "infer/diffusion/events.go", "if len(fields) != 3 {", "if len(fields) > 3 {"},
-	{"infer/server", "FuzzBody", "infer/server/request.go", "b.integer(&q.choices, 1, maxChoices)", "b.integer(&q.choices, 0, maxChoices)"},
+	{"infer/diffusion", "FuzzEvent", "infer/diffusion/events.go", "e.Sub = *w.Sub", "e.Sub = *w.Sub + e.Block/99"},
+	{"infer/show", "FuzzReadTrace", "infer/show/read.go", `t.fail("TRACE_MALFORMED", format`, `t.fail("", format`},
+	{"infer/server", "FuzzBody", "gguf/strictjson/strictjson.go", "if _, err := d.Token(); err != io.EOF {", "if _, err := d.Token(); err == nil {"},
 	{"quant", "FuzzRecall", "quant/words.go", `if rest != "" || Record(words, o) != text {`, `if rest != "" {`},
 	{"quant", "FuzzDecode", "quant/tq.go", "int8(uint16(rest)*3>>8) - 1", "int8((uint16(rest)*3+1)>>8) - 1"},
 	{"quant", "FuzzUnpackI2S", "quant/i2s.go", "if v&(v>>1)&0x55 == 0 {", "if v&(v>>1)&0x54 == 0 {"},
@@ -111,7 +112,7 @@ func TestPlantedBugs(t *testing.T) {
 			if err == nil || !bytes.Contains(out, []byte("--- FAIL: "+p.target)) {
 				t.Errorf("%s: %s becomes %s: not found within %s: %s", p.file, p.old, p.new, limit, out)
 			}
-			t.Logf("found after %v", time.Since(began).Round(time.Second))
+			t.Logf("after %v", time.Since(began).Round(time.Second))
 		})
 	}
 }
