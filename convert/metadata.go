@@ -93,7 +93,7 @@ func (p *planner) ropeScaling() {
 	md.Set(key(names.RopeOriginal), uint32(r.Original))
 	if r.AttentionFactor != 0 {
 		// transformers' factor is the whole of it; llama.cpp multiplies its own 1 + 0.1 ln(factor) by attn_factor.
-		md.Set(key(names.RopeAttnFactor), float32(r.AttentionFactor/(1+0.1*math.Log(r.Factor))))
+		md.Set(key(names.RopeAttnFactor), float32(r.AttentionFactor/(1+float64(0.1*math.Log(r.Factor)))))
 	}
 	if r.BetaFast != 0 {
 		md.Set(key(names.RopeBetaFast), float32(r.BetaFast))

@@ -65,7 +65,7 @@ func (n *noise) write(w io.Writer, size uint64) error {
 func (n *noise) ones(w io.Writer, t gguf.Type, count int) error {
 	x := make([]float32, count)
 	for i := range x {
-		x[i] = 1 + spread*float32(n.rng.NormFloat64())
+		x[i] = 1 + float32(spread*float32(n.rng.NormFloat64())) // rounded before it is added, or some processors fuse the two
 	}
 	_, err := w.Write(quant.Encode(nil, t, x))
 	return err
