@@ -118,19 +118,23 @@ func dotQ8AVX2(y []float32, x []int8, d []float32, w []byte) {
 	}
 }
 
-// inputsBlocksQ8 does kernel.inputsQ8.
-//
 //go:noescape
-func inputsBlocksQ8(y *[4]float32, w *byte, x *int8, d *float32, stride, blocks int)
+func unpackBlocksQ8(dst *q8Block, d *float32, w *byte, blocks int)
 
-func inputsQ8AVX2(y *[4]float32, w []byte, x []int8, d []float32, stride int) {
-	n := len(w) / q8Bytes
-	if n == 0 {
-		*y = [4]float32{}
-		return
+func unpackQ8AVX2(dst []q8Block, d []float32, w []byte) {
+	if n := len(dst); n > 0 {
+		_, _ = d[4*(n-1)], w[n*q8Bytes-1]
+		unpackBlocksQ8(&dst[0], &d[0], &w[0], n)
 	}
-	_, _ = x[4*n*q8Weights-1], d[(n-1)*stride+3]
-	inputsBlocksQ8(y, &w[0], &x[0], &d[0], stride, n)
+}
+
+//go:noescape
+func dotsBlocksQ8(y *[8][4]float32, w *q8Block, dw *float32, x *q8Eight, dx *[8]float32, blocks int)
+
+func dotsQ8AVX2(y *[8][4]float32, w []q8Block, dw []float32, x []q8Eight, dx [][8]float32) {
+	n := len(x)
+	_, _, _ = w[:4*n], dw[:4*n], dx[:n]
+	dotsBlocksQ8(y, unsafe.SliceData(w), unsafe.SliceData(dw), unsafe.SliceData(x), unsafe.SliceData(dx), n)
 }
 
 //go:noescape

@@ -137,11 +137,23 @@ var checks = []checkOf{
 		k.dotQ8(y, d.int8s[:checkBlocks*q8Weights], d.floats[:checkBlocks], d.weights)
 		return y
 	}},
-	{"inputsQ8", func(k *kernel, d *checkData) []float32 {
-		y := new([4]float32)
-		const blocks = 18
-		k.inputsQ8(y, d.weights[:blocks*q8Bytes], d.int8s, d.floats, 5)
-		return y[:]
+	{"unpackQ8", func(k *kernel, d *checkData) []float32 {
+		w, dw := d.blocksQ8(k)
+		for _, b := range w {
+			for i, q := range b.q {
+				dw = append(dw, float32(q), float32(b.magnitude[i]))
+			}
+		}
+		return dw
+	}},
+	{"dotsQ8", func(k *kernel, d *checkData) []float32 {
+		y, x, dx := new([8][4]float32), make([]q8Eight, checkBlocks), d.eightScales()
+		for i := range checkBlocks * q8Weights * 8 {
+			x[i/256][i/32%8][i/4%8][i%4] = d.int8s[i%len(d.int8s)]
+		}
+		w, dw := d.blocksQ8(&generic)
+		k.dotsQ8(y, w, dw, x, dx)
+		return slices.Concat(y[0][:], y[1][:], y[6][:], y[7][:])
 	}},
 	{"unpackQ6", func(k *kernel, d *checkData) []float32 {
 		w, dw := d.blocksQ6(k)
@@ -152,19 +164,25 @@ var checks = []checkOf{
 		}
 		return dw
 	}},
-	{"rowsQ6", func(k *kernel, d *checkData) []float32 {
+	{"dotQ6", func(k *kernel, d *checkData) []float32 {
 		y := new([4]float32)
 		w, dw := d.blocksQ6(&generic)
-		x, dx := d.inputsQ6()
-		k.rowsQ6(y, w, dw, x[:checkBlocks], dx, 4)
+		x, dx := make([]q6Input, checkBlocks), make([]float32, checkBlocks)
+		for i := range x {
+			dx[i] = d.floats[i]
+			x[i].set((*[q6Weights]int8)(d.int8s[i*17:]))
+		}
+		k.dotQ6(y, w, dw, x, dx)
 		return y[:]
 	}},
-	{"inputsQ6", func(k *kernel, d *checkData) []float32 {
-		y := new([4]float32)
+	{"dotsQ6", func(k *kernel, d *checkData) []float32 {
+		y, x, dx := new([8][4]float32), make([]q6Eight, checkBlocks), d.eightScales()
+		for i := range 8 * checkBlocks {
+			x[i/8].set(i%8, (*[q6Weights]int8)(d.int8s[i*11:]))
+		}
 		w, dw := d.blocksQ6(&generic)
-		x, dx := d.inputsQ6()
-		k.inputsQ6(y, w[:checkBlocks], dw, x, dx, 4)
-		return y[:]
+		k.dotsQ6(y, w, dw, x, dx)
+		return slices.Concat(y[0][:], y[1][:], y[6][:], y[7][:])
 	}},
 	{"decodeF16", func(k *kernel, d *checkData) []float32 {
 		y := make([]float32, checkCols)
@@ -234,13 +252,21 @@ func (d *checkData) blocksQ6(k *kernel) (w []q6Block, dw []float32) {
 	return w, dw
 }
 
-// inputsQ6 makes four rows of x.
-func (d *checkData) inputsQ6() (x []q6Input, dx []float32) {
-	x, dx = make([]q6Input, 4*checkBlocks), make([]float32, 4*checkBlocks)
-	for i := range x {
-		dx[i] = quantizeQ6(&x[i], (*[q6Weights]float32)(d.floats[i*17:]))
+// blocksQ8 unpacks four rows.
+func (d *checkData) blocksQ8(k *kernel) (w []q8Block, dw []float32) {
+	w, dw = make([]q8Block, 4*checkBlocks), make([]float32, 4*checkBlocks)
+	for r := range 4 {
+		k.unpackQ8(w[r*checkBlocks:][:checkBlocks], dw[r:], d.weights[r*checkBlocks*q8Bytes:][:checkBlocks*q8Bytes])
 	}
-	return x, dx
+	return w, dw
+}
+
+func (d *checkData) eightScales() [][8]float32 {
+	dx := make([][8]float32, checkBlocks)
+	for b := range dx {
+		dx[b] = [8]float32(d.floats[8*b:])
+	}
+	return dx
 }
 
 // numbers writes whole numbers below 2^24 as float32.

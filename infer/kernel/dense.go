@@ -1,16 +1,8 @@
 package kernel
 
 import (
-	"encoding/binary"
-
 	"github.com/wrinklefree/wf/gguf"
 	"github.com/wrinklefree/wf/gguf/fault"
-)
-
-// A Q8_0 block: f16 d; i8 q[32] (FORMATS.md 2.2).
-const (
-	q8Weights = 32
-	q8Bytes   = 2 + q8Weights
 )
 
 // mulAddsPerCall keeps one call of a float kernel in the tens of microseconds.
@@ -74,13 +66,7 @@ func (d *Dense) Row(dst []float32, row int) {
 	case gguf.BF16:
 		active.decodeBF16(dst, d.f16[row*d.cols:][:d.cols])
 	case gguf.Q8_0:
-		for b := range d.cols / q8Weights {
-			block := (*[q8Bytes]byte)(d.q8[(row*d.cols/q8Weights+b)*q8Bytes:])
-			scale := fromF16(binary.LittleEndian.Uint16(block[:]))
-			for e, q := range block[2:] {
-				dst[b*q8Weights+e] = scale * float32(int8(q))
-			}
-		}
+		q8Row(dst, d.q8[row*d.cols/q8Weights*q8Bytes:])
 	case gguf.Q6_K:
 		q6Row(dst, d.q6[row*d.cols/q6Weights*q6Bytes:])
 	}
@@ -90,7 +76,8 @@ func (d *Dense) Row(dst []float32, row int) {
 // disagree.
 //
 // For Q8_0 each 32 elements of x become int8 first: d = amax/127, q = RNE(x*(127/amax)), and the exact sums of the blocks, each times the
-// product of both scales, are added in the canonical order by block. For Q6_K the same with 256 elements (q6.go). A block with a NaN or an infinity has d = NaN and q = 0.
+// product of both scales, are added in the canonical order by block. For Q6_K the same with 256 elements. A block with a NaN or an infinity
+// has d = NaN and q = 0. See q8.go and q6.go.
 func (d *Dense) MatMul(y, x []float32, n int, bias []float32, p *Pool) {
 	if len(x) != n*d.cols || len(y) != n*d.rows || bias != nil && len(bias) != d.rows {
 		panic("kernel: Dense.MatMul: lengths disagree")
@@ -101,30 +88,67 @@ func (d *Dense) MatMul(y, x []float32, n int, bias []float32, p *Pool) {
 	j.d, j.y, j.x, j.n, j.bias = d, y, x, n, bias
 	switch d.typ {
 	case gguf.Q8_0:
-		j.q8 = grow(j.q8, n*d.cols)
-		blocks := d.cols / q8Weights
-		j.q8Scale, j.q8Columns = grow(j.q8Scale, n*blocks), grow(j.q8Columns, n*blocks)
-		for i := range j.q8Scale {
-			scale := active.quantizeBlock(j.q8[i*q8Weights:][:q8Weights], x[i*q8Weights:][:q8Weights])
-			j.q8Scale[i], j.q8Columns[i%blocks*n+i/blocks] = scale, scale
-		}
+		j.quantizeInputs(p, d.cols/q8Weights)
 	case gguf.Q6_K:
-		j.inputsQ6()
+		j.quantizeInputs(p, d.cols/q6Weights)
 	}
 	p.run(d.rows, denseGrain, j)
 	j.d, j.y, j.x, j.bias = nil, nil, nil, nil
 }
 
 type denseJob struct {
-	d         *Dense
-	y, x      []float32
-	n         int
-	bias      []float32
-	q8        []int8    // [n, cols], x for Q8_0
-	q8Scale   []float32 // [n, blocks]
-	q8Columns []float32 // [blocks, n], the same
-	q6        []q6Input // [n, blocks], x for Q6_K
-	q6Scale   []float32 // [blocks, n]
+	d    *Dense
+	y, x []float32
+	n    int
+	bias []float32
+
+	// x for Q8_0 or Q6_K, in eights of rows [eights, blocks] and what rows are left [n - 8*eights, blocks], with a scale for each block.
+	eightsQ8    []q8Eight
+	eightsQ6    []q6Eight
+	eightScales [][8]float32
+	restQ8      []int8
+	restQ6      []q6Input
+	restScales  []float32
+}
+
+// eights is in how many groups of eight rows of x meet four rows of weights at once. Four or more rows fill up a group, with zeros; fewer are
+// multiplied one by one.
+func (j *denseJob) eights() int { return (j.n + 4) / 8 }
+
+// rest is how many rows are in no eight.
+func (j *denseJob) rest() int { return max(0, j.n-8*j.eights()) }
+
+// inputsJob quantises rows of x, and those of zeros that fill up the last eight.
+type inputsJob denseJob
+
+func (i *inputsJob) part(w *worker, lo, hi int) {
+	j := (*denseJob)(i)
+	for t := lo; t < hi; t++ {
+		if j.d.typ == gguf.Q8_0 {
+			j.inputQ8(w, t)
+		} else {
+			j.inputQ6(w, t)
+		}
+	}
+}
+
+// quantizeInputs makes blocks of x, of so many blocks a row.
+func (j *denseJob) quantizeInputs(p *Pool, blocks int) {
+	eights, rest := j.eights()*blocks, j.rest()*blocks
+	j.eightScales, j.restScales = grow(j.eightScales, eights), grow(j.restScales, rest)
+	if j.d.typ == gguf.Q8_0 {
+		j.eightsQ8, j.restQ8 = grow(j.eightsQ8, eights), grow(j.restQ8, rest*q8Weights)
+	} else {
+		j.eightsQ6, j.restQ6 = grow(j.eightsQ6, eights), grow(j.restQ6, rest)
+	}
+	p.run(max(j.n, 8*j.eights()), 1, (*inputsJob)(j))
+}
+
+// put writes the outputs of eight number e for rows lo and on.
+func (j *denseJob) put(y *[8][4]float32, e, lo, rows int) {
+	for t := 8 * e; t < min(8*e+8, j.n); t++ {
+		copy(j.y[t*j.d.rows+lo:][:rows], y[t%8][:])
+	}
 }
 
 func (j *denseJob) part(w *worker, lo, hi int) {
@@ -181,29 +205,5 @@ func (j *denseJob) manyRows(w *worker, lo, hi int) {
 			}
 		}
 		active.dots(j.y[lo:], d.rows, j.x, weights, d.cols, rows, d.cols)
-	}
-}
-
-// partQ8: a few rows of weights stay in the cache while they meet all rows of x, four of these at once and the rest one by one.
-func (j *denseJob) partQ8(w *worker, lo, hi int) {
-	const group = 6
-	d, blocks := j.d, j.d.cols/q8Weights
-	w.out = grow(w.out, 4)
-	y := (*[4]float32)(w.out)
-	for ; lo < hi; lo += group {
-		rows := min(group, hi-lo)
-		weights := d.q8[lo*blocks*q8Bytes:][:rows*blocks*q8Bytes]
-		t := 0
-		for ; t+4 <= j.n; t += 4 {
-			for r := range rows {
-				active.inputsQ8(y, weights[r*blocks*q8Bytes:][:blocks*q8Bytes], j.q8[t*d.cols:][:4*d.cols], j.q8Columns[t:], j.n)
-				for i, v := range y {
-					j.y[(t+i)*d.rows+lo+r] = v
-				}
-			}
-		}
-		for ; t < j.n; t++ {
-			active.dotQ8(j.y[t*d.rows+lo:][:rows], j.q8[t*d.cols:][:d.cols], j.q8Scale[t*blocks:][:blocks], weights)
-		}
 	}
 }

@@ -194,25 +194,17 @@ func dotQ8NEON(y []float32, x []int8, d []float32, w []byte) {
 	}
 }
 
-func inputsQ8NEON(y *[4]float32, w []byte, x []int8, d []float32, stride int) {
-	blocks := len(w) / q8Bytes
-	for i := range y {
-		var l lanes
-		row := x[i*blocks*q8Weights:][:blocks*q8Weights]
-		for at := 0; at < blocks; at += 16 {
-			var scales [16]float32
-			n := min(16, blocks-at)
-			for b := range n {
-				scales[b] = d[(at+b)*stride+i]
-			}
-			if n == 16 {
-				dotLanesQ8NEON(&l, &row[at*q8Weights], &scales[0], &w[at*q8Bytes:][:16*q8Bytes][0], 16)
-			} else {
-				q8Blocks(&l, row[at*q8Weights:], scales[:n], w[at*q8Bytes:])
-			}
-		}
-		y[i] = l.sum()
+//go:noescape
+func dotsBlocksQ8NEON(y *[8][4]float32, w *q8Block, dw *float32, x *q8Eight, dx *[8]float32, blocks int)
+
+func dotsQ8NEON(y *[8][4]float32, w []q8Block, dw []float32, x []q8Eight, dx [][8]float32) {
+	n := len(x)
+	if n == 0 {
+		*y = [8][4]float32{}
+		return
 	}
+	_, _, _ = w[:4*n], dw[:4*n], dx[:n]
+	dotsBlocksQ8NEON(y, &w[0], &dw[0], &x[0], &dx[0], n)
 }
 
 //go:noescape

@@ -12,6 +12,7 @@
 #define SADDLP(N, D) WORD $(0x4E602800 | N<<5 | D)            // SADDLP D.4S, N.8H
 #define SADALP(N, D) WORD $(0x4E606800 | N<<5 | D)            // SADALP D.4S, N.8H
 #define ADDP(M, N, D) WORD $(0x4EA0BC00 | M<<16 | N<<5 | D)   // ADDP D.4S, N.4S, M.4S: N's pairs, then M's
+#define ADDP16(M, N, D) WORD $(0x4E60BC00 | M<<16 | N<<5 | D) // ADDP D.8H, N.8H, M.8H: N's pairs, then M's
 #define SSHR1(N, D) WORD $(0x4F3F0400 | N<<5 | D)             // SSHR D.4S, N.4S, #1
 #define UMAXV(N, D) WORD $(0x6EB0A800 | N<<5 | D)             // UMAXV S_D, N.4S
 

@@ -34,10 +34,13 @@ func (f rangeFunc) part(_ *worker, lo, hi int) { f(lo, hi) }
 
 // worker holds one goroutine's scratch.
 type worker struct {
-	sums []int32
-	row  []float32
-	out  []float32
-	q6   q6Work
+	sums   []int32
+	row    []float32
+	q8     []q8Block
+	q6     []q6Block
+	scales []float32
+	y      [8][4]float32
+	block  [q6Weights]int8 // of x
 }
 
 // failure is a panic on its way to the caller's goroutine.

@@ -25,10 +25,18 @@ type q6Block struct {
 	less32 [q6Subs]int16        // -32 times each scale, in the file's order
 }
 
-// q6Input is 256 elements of x for the product.
+// q6Input is 256 elements of x for dotQ6.
 type q6Input struct {
 	q    [q6Weights]int8 // in the codes' order
 	sums [q6Subs]int16   // of each sub-block's q
+}
+
+// q6Eight is a block of eight rows of x for dotsQ6, laid out like q8Eight, by sub-block. The 16 products of a sub-block end as two 16-bit sums,
+// of its even pairs of columns and of its odd ones, times the scale: less32 are -32 times the same sums of q, so that adding them makes codes
+// weights. The sums with weights are at most 8*32*127 and fit; on the way to them 16 bits may wrap.
+type q6Eight [q6Subs]struct {
+	q      [4][8][4]int8
+	less32 [8][2]int16
 }
 
 // q6Place is where element e of a block lies in q6Block.codes and q6Input.q.
@@ -76,30 +84,43 @@ func q6Sum(w *q6Block, x *q6Input) (sum int32) {
 	return sum
 }
 
-func rowsQ6Generic(y *[4]float32, w []q6Block, dw []float32, x []q6Input, dx []float32, stride int) {
-	for i := range y {
+func dotQ6Generic(y *[4]float32, w []q6Block, dw []float32, x []q6Input, dx []float32) {
+	for r := range y {
 		var l lanes
 		for b := range x {
-			l[b%16] = fma32(float32(q6Sum(&w[i*len(x)+b], &x[b])), dw[4*b+i]*dx[b*stride], l[b%16])
+			l[b%16] = fma32(float32(q6Sum(&w[r*len(x)+b], &x[b])), dw[4*b+r]*dx[b], l[b%16])
 		}
-		y[i] = l.sum()
+		y[r] = l.sum()
 	}
 }
 
-func inputsQ6Generic(y *[4]float32, w []q6Block, dw []float32, x []q6Input, dx []float32, stride int) {
-	for i := range y {
-		var l lanes
-		for b := range w {
-			l[b%16] = fma32(float32(q6Sum(&w[b], &x[i*len(w)+b])), dw[4*b]*dx[b*stride+i], l[b%16])
+func dotsQ6Generic(y *[8][4]float32, w []q6Block, dw []float32, x []q6Eight, dx [][8]float32) {
+	for t := range y {
+		for r := range y[t] {
+			var l lanes
+			for b := range x {
+				l[b%16] = fma32(float32(q6EightSum(&w[r*len(x)+b], &x[b], t)), dw[4*b+r]*dx[b][t], l[b%16])
+			}
+			y[t][r] = l.sum()
 		}
-		y[i] = l.sum()
 	}
 }
 
-// quantizeQ6 returns d, or NaN (and zeros) for elements of which one is a NaN or an infinity.
-func quantizeQ6(in *q6Input, x *[q6Weights]float32) float32 {
-	var q [q6Weights]int8
-	d := active.quantizeBlock(q[:], x[:])
+// q6EightSum is the exact sum of a block with row t of x.
+func q6EightSum(w *q6Block, x *q6Eight, t int) (sum int32) {
+	for s := range x {
+		in, at := &x[s], q6Place(16*s)
+		products := int32(in.less32[t][0]) + int32(in.less32[t][1])
+		for e := range 16 {
+			products += int32(w.codes[at+e/8*32+e%8]) * int32(in.q[e/4][t][e%4])
+		}
+		sum += products * int32(w.scales[at%32/2+at/64*16])
+	}
+	return sum
+}
+
+// set fills the input from a block of x that has been quantised.
+func (in *q6Input) set(q *[q6Weights]int8) {
 	for e := 0; e < q6Weights; e += 8 { // which q6Place leaves together
 		*(*[8]int8)(in.q[q6Place(e):]) = [8]int8(q[e:])
 	}
@@ -110,7 +131,20 @@ func quantizeQ6(in *q6Input, x *[q6Weights]float32) float32 {
 		}
 		in.sums[s] = sum
 	}
-	return d
+}
+
+// set fills row t.
+func (x *q6Eight) set(t int, q *[q6Weights]int8) {
+	for s := range x {
+		even, odd := int16(0), int16(0)
+		for c := range x[s].q {
+			v := [4]int8(q[16*s+4*c:])
+			x[s].q[c][t] = v
+			even += int16(v[0]) + int16(v[1])
+			odd += int16(v[2]) + int16(v[3])
+		}
+		x[s].less32[t] = [2]int16{-32 * even, -32 * odd}
+	}
 }
 
 // q6Row decodes a row of blocks: (d*scale)*(code-32), each product rounded.
@@ -124,49 +158,42 @@ func q6Row(dst []float32, w []byte) {
 	}
 }
 
-// q6Work is one thread's scratch: four rows of weights.
-type q6Work struct {
-	blocks []q6Block // [4, blocks]
-	d      []float32 // [blocks, 4]
-}
-
-// inputsQ6 turns x into j.q6 and j.q6Scale [blocks, n].
-func (j *denseJob) inputsQ6() {
+// inputQ6 quantises row t of x.
+func (j *denseJob) inputQ6(w *worker, t int) {
 	blocks := j.d.cols / q6Weights
-	j.q6, j.q6Scale = grow(j.q6, j.n*blocks), grow(j.q6Scale, j.n*blocks)
-	for t := range j.n {
-		for b := range blocks {
-			x := (*[q6Weights]float32)(j.x[(t*blocks+b)*q6Weights:])
-			j.q6Scale[b*j.n+t] = quantizeQ6(&j.q6[t*blocks+b], x)
+	for b := range blocks {
+		scale := float32(0)
+		if t < j.n {
+			scale = active.quantizeBlock(w.block[:], j.x[(t*blocks+b)*q6Weights:][:q6Weights])
+		} else {
+			clear(w.block[:])
 		}
+		if rest := t - 8*j.eights(); rest >= 0 {
+			j.restQ6[rest*blocks+b].set(&w.block)
+			j.restScales[rest*blocks+b] = scale
+			continue
+		}
+		j.eightsQ6[t/8*blocks+b].set(t%8, &w.block)
+		j.eightScales[t/8*blocks+b][t%8] = scale
 	}
 }
 
-// partQ6 unpacks four rows of weights at a time, and they meet all rows of x: four of these at once with a row of weights, the rest one by one
-// with all four rows of weights.
+// partQ6 unpacks four rows of weights at a time, and they meet all eights of x, then what rows are left one by one.
 func (j *denseJob) partQ6(w *worker, lo, hi int) {
 	d, blocks := j.d, j.d.cols/q6Weights
-	q := &w.q6
-	q.blocks, q.d = grow(q.blocks, 4*blocks), grow(q.d, 4*blocks)
-	w.out = grow(w.out, 4)
-	y := (*[4]float32)(w.out)
+	w.q6, w.scales = grow(w.q6, 4*blocks), grow(w.scales, 4*blocks)
 	for ; lo < hi; lo += 4 {
 		rows := min(4, hi-lo)
 		for r := range rows {
-			active.unpackQ6(q.blocks[r*blocks:][:blocks], q.d[r:], d.q6[(lo+r)*blocks*q6Bytes:][:blocks*q6Bytes])
+			active.unpackQ6(w.q6[r*blocks:][:blocks], w.scales[r:], d.q6[(lo+r)*blocks*q6Bytes:][:blocks*q6Bytes])
 		}
-		t := 0
-		for ; t+4 <= j.n; t += 4 {
-			for r := range rows {
-				active.inputsQ6(y, q.blocks[r*blocks:][:blocks], q.d[r:], j.q6[t*blocks:][:4*blocks], j.q6Scale[t:], j.n)
-				for i, v := range y {
-					j.y[(t+i)*d.rows+lo+r] = v
-				}
-			}
+		for e := range j.eights() {
+			active.dotsQ6(&w.y, w.q6, w.scales, j.eightsQ6[e*blocks:][:blocks], j.eightScales[e*blocks:][:blocks])
+			j.put(&w.y, e, lo, rows)
 		}
-		for ; t < j.n; t++ {
-			active.rowsQ6(y, q.blocks, q.d, j.q6[t*blocks:][:blocks], j.q6Scale[t:], j.n)
-			copy(j.y[t*d.rows+lo:][:rows], y[:])
+		for i := range j.rest() {
+			active.dotQ6(&w.y[0], w.q6, w.scales, j.restQ6[i*blocks:][:blocks], j.restScales[i*blocks:][:blocks])
+			copy(j.y[(8*j.eights()+i)*d.rows+lo:][:rows], w.y[0][:])
 		}
 	}
 }

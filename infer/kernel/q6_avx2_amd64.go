@@ -2,6 +2,8 @@
 
 package kernel
 
+import "unsafe"
+
 // The assembly knows the layout of q6Block and q6Input.
 
 //go:noescape
@@ -15,27 +17,19 @@ func unpackQ6AVX2(dst []q6Block, d []float32, w []byte) {
 }
 
 //go:noescape
-func inputsBlocksQ6(y *[4]float32, w *q6Block, dw *float32, x *q6Input, dx *float32, stride, blocks int)
+func dotBlocksQ6(y *[4]float32, w *q6Block, dw *float32, x *q6Input, dx *float32, blocks int)
 
-func inputsQ6AVX2(y *[4]float32, w []q6Block, dw []float32, x []q6Input, dx []float32, stride int) {
-	n := len(w)
-	if n == 0 {
-		*y = [4]float32{}
-		return
-	}
-	_, _, _ = dw[4*(n-1)], x[4*n-1], dx[(n-1)*stride+3]
-	inputsBlocksQ6(y, &w[0], &dw[0], &x[0], &dx[0], stride, n)
+func dotQ6AVX2(y *[4]float32, w []q6Block, dw []float32, x []q6Input, dx []float32) {
+	n := len(x)
+	_, _, _ = w[:4*n], dw[:4*n], dx[:n]
+	dotBlocksQ6(y, unsafe.SliceData(w), unsafe.SliceData(dw), unsafe.SliceData(x), unsafe.SliceData(dx), n)
 }
 
 //go:noescape
-func rowsBlocksQ6(y *[4]float32, w *q6Block, dw *float32, x *q6Input, dx *float32, stride, blocks int)
+func dotsBlocksQ6(y *[8][4]float32, w *q6Block, dw *float32, x *q6Eight, dx *[8]float32, blocks int)
 
-func rowsQ6AVX2(y *[4]float32, w []q6Block, dw []float32, x []q6Input, dx []float32, stride int) {
+func dotsQ6AVX2(y *[8][4]float32, w []q6Block, dw []float32, x []q6Eight, dx [][8]float32) {
 	n := len(x)
-	if n == 0 {
-		*y = [4]float32{}
-		return
-	}
-	_, _, _ = dw[4*n-1], w[4*n-1], dx[(n-1)*stride]
-	rowsBlocksQ6(y, &w[0], &dw[0], &x[0], &dx[0], stride, n)
+	_, _, _ = w[:4*n], dw[:4*n], dx[:n]
+	dotsBlocksQ6(y, unsafe.SliceData(w), unsafe.SliceData(dw), unsafe.SliceData(x), unsafe.SliceData(dx), n)
 }

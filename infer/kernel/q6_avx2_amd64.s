@@ -46,23 +46,6 @@
 	VPSRAW $8, Y0, Y0; \
 	VMOVDQU Y0, (SCALES+32*C)(DI)
 
-// INPUTS64 adds 64 products, codes in Y0 and Y1, their scales in Y2, for the input at BASE.
-#define INPUTS64(C, BASE, ACC) \
-	VPMADDUBSW (64*C)(BASE), Y0, Y4; \
-	VPMADDUBSW (64*C+32)(BASE), Y1, Y5; \
-	VPADDW Y5, Y4, Y4; \
-	VPMADDWD Y2, Y4, Y4; \
-	VPADDD Y4, ACC, ACC
-
-#define INPUTS256(C) \
-	VMOVDQU (64*C)(SI), Y0; \
-	VMOVDQU (64*C+32)(SI), Y1; \
-	VMOVDQU (SCALES+32*C)(SI), Y2; \
-	INPUTS64(C, R8, Y8); \
-	INPUTS64(C, R9, Y9); \
-	INPUTS64(C, R10, Y10); \
-	INPUTS64(C, R11, Y11)
-
 // ROWS64 adds 64 products, q in Y0 and Y1, for the block at BASE.
 #define ROWS64(C, BASE, ACC) \
 	VMOVDQU (64*C)(BASE), Y4; \
@@ -127,67 +110,21 @@ loop:
 	VZEROUPPER
 	RET
 
-// func inputsBlocksQ6(y *[4]float32, w *q6Block, dw *float32, x *q6Input, dx *float32, stride, blocks int)
-//	inputsQ6Generic; SI w, R13 dw, R8-R11 x, R12 dx, DX stride in bytes, CX blocks left, Y8-Y11 sums
-TEXT ·inputsBlocksQ6(SB), NOSPLIT, $256-56
-	MOVQ w+8(FP), SI
-	MOVQ dw+16(FP), R13
-	MOVQ x+24(FP), R8
-	MOVQ dx+32(FP), R12
-	MOVQ stride+40(FP), DX
-	SHLQ $2, DX
-	MOVQ blocks+48(FP), CX
-	IMUL3Q $INPUT, CX, AX
-	LEAQ (R8)(AX*1), R9
-	LEAQ (R8)(AX*2), R10
-	LEAQ (R9)(AX*2), R11
-	CLEARLANES
-
-loop:
-	VMOVDQU LESS32(SI), Y2
-	VPMADDWD SUMS(R8), Y2, Y8
-	VPMADDWD SUMS(R9), Y2, Y9
-	VPMADDWD SUMS(R10), Y2, Y10
-	VPMADDWD SUMS(R11), Y2, Y11
-	INPUTS256(0)
-	INPUTS256(1)
-	INPUTS256(2)
-	INPUTS256(3)
-	FOURSUMS
-	VMOVUPS (R12), X5
-	VBROADCASTSS (R13), X6
-	ADDLANE
-	ADDQ $BLOCK, SI
-	ADDQ $16, R13
-	ADDQ $INPUT, R8
-	ADDQ $INPUT, R9
-	ADDQ $INPUT, R10
-	ADDQ $INPUT, R11
-	ADDQ DX, R12
-	DECQ CX
-	JNZ loop
-
-	TREE
-	MOVQ y+0(FP), DI
-	VMOVUPS X0, (DI)
-	VZEROUPPER
-	RET
-
-// func rowsBlocksQ6(y *[4]float32, w *q6Block, dw *float32, x *q6Input, dx *float32, stride, blocks int)
-//	rowsQ6Generic; R8-R11 w, R13 dw, SI x, R12 dx, DX stride in bytes, CX blocks left, Y8-Y11 sums
-TEXT ·rowsBlocksQ6(SB), NOSPLIT, $256-56
+// func dotBlocksQ6(y *[4]float32, w *q6Block, dw *float32, x *q6Input, dx *float32, blocks int)
+//	dotQ6Generic; R8-R11 w, R13 dw, SI x, R12 dx, CX blocks left, Y8-Y11 sums
+TEXT ·dotBlocksQ6(SB), NOSPLIT, $256-48
 	MOVQ w+8(FP), R8
 	MOVQ dw+16(FP), R13
 	MOVQ x+24(FP), SI
 	MOVQ dx+32(FP), R12
-	MOVQ stride+40(FP), DX
-	SHLQ $2, DX
-	MOVQ blocks+48(FP), CX
+	MOVQ blocks+40(FP), CX
 	IMUL3Q $BLOCK, CX, AX
 	LEAQ (R8)(AX*1), R9
 	LEAQ (R8)(AX*2), R10
 	LEAQ (R9)(AX*2), R11
 	CLEARLANES
+	TESTQ CX, CX
+	JZ done
 
 loop:
 	VMOVDQU SUMS(SI), Y2
@@ -209,10 +146,11 @@ loop:
 	ADDQ $BLOCK, R9
 	ADDQ $BLOCK, R10
 	ADDQ $BLOCK, R11
-	ADDQ DX, R12
+	ADDQ $4, R12
 	DECQ CX
 	JNZ loop
 
+done:
 	TREE
 	MOVQ y+0(FP), DI
 	VMOVUPS X0, (DI)

@@ -17,28 +17,30 @@ func unpackQ6NEON(dst []q6Block, d []float32, w []byte) {
 //go:noescape
 func sumsQ6NEON(sums *int32, w *q6Block, x *q6Input, blocks int)
 
-// dotQ6NEON adds a row's blocks, whose scales are dw[4*b] and dx[b*stride], in the canonical order.
-func dotQ6NEON(w []q6Block, dw []float32, x []q6Input, dx []float32, stride int) float32 {
-	var l lanes
+func dotQ6NEON(y *[4]float32, w []q6Block, dw []float32, x []q6Input, dx []float32) {
 	var sums [16]int32
-	for at := 0; at < len(w); at += len(sums) {
-		n := min(len(sums), len(w)-at)
-		sumsQ6NEON(&sums[0], &w[at], &x[at : at+n][0], n)
-		for b, s := range sums[:n] {
-			l[b] = fma32(float32(s), dw[4*(at+b)]*dx[(at+b)*stride], l[b])
+	for r := range y {
+		var l lanes
+		for at := 0; at < len(x); at += len(sums) {
+			n := min(len(sums), len(x)-at)
+			sumsQ6NEON(&sums[0], &w[r*len(x)+at : r*len(x)+at+n][0], &x[at], n)
+			for b, s := range sums[:n] {
+				l[b] = fma32(float32(s), dw[4*(at+b)+r]*dx[at+b], l[b])
+			}
 		}
-	}
-	return l.sum()
-}
-
-func rowsQ6NEON(y *[4]float32, w []q6Block, dw []float32, x []q6Input, dx []float32, stride int) {
-	for i := range y {
-		y[i] = dotQ6NEON(w[i*len(x):][:len(x)], dw[min(i, len(dw)):], x, dx, stride)
+		y[r] = l.sum()
 	}
 }
 
-func inputsQ6NEON(y *[4]float32, w []q6Block, dw []float32, x []q6Input, dx []float32, stride int) {
-	for i := range y {
-		y[i] = dotQ6NEON(w, dw, x[i*len(w):][:len(w)], dx[min(i, len(dx)):], stride)
+//go:noescape
+func dotsBlocksQ6NEON(y *[8][4]float32, w *q6Block, dw *float32, x *q6Eight, dx *[8]float32, blocks int)
+
+func dotsQ6NEON(y *[8][4]float32, w []q6Block, dw []float32, x []q6Eight, dx [][8]float32) {
+	n := len(x)
+	if n == 0 {
+		*y = [8][4]float32{}
+		return
 	}
+	_, _, _ = w[:4*n], dw[:4*n], dx[:n]
+	dotsBlocksQ6NEON(y, &w[0], &dw[0], &x[0], &dx[0], n)
 }

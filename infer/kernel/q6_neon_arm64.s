@@ -2,6 +2,7 @@
 
 #include "textflag.h"
 #include "neon_arm64.h"
+#include "eights_neon_arm64.h"
 
 // JOIN leaves codes in LOW: its low nibbles and bits 4-5 of HIGH. V30 holds bytes of 0x0F, V31 of 0x30.
 #define JOIN(LOW, HIGH) \
@@ -144,4 +145,89 @@ loop:
 	MOVD R3, R1
 	SUBS $1, R4
 	BNE loop
+	RET
+
+// FIRST begins, and COLUMNS goes on, with the products of 4 columns of x at R2 and of w, AT bytes from R1; four products fit 16 bits.
+#define FIRST(AT) \
+	ADD $AT, R1, R8; \
+	VLD1R (R8), [V0.S4]; \
+	VLD1.P 32(R2), [V2.B16, V3.B16]; \
+	SMULL(0, 2, 4); \
+	SMULL2(0, 2, 5); \
+	SMULL(0, 3, 6); \
+	SMULL2(0, 3, 7)
+
+#define COLUMNS(AT) \
+	ADD $AT, R1, R8; \
+	VLD1R (R8), [V0.S4]; \
+	VLD1.P 32(R2), [V2.B16, V3.B16]; \
+	SMLAL(0, 2, 4); \
+	SMLAL2(0, 2, 5); \
+	SMLAL(0, 3, 6); \
+	SMLAL2(0, 3, 7)
+
+// SUBBLOCK adds a sub-block, the PLACE-th of four in the codes (q6Place); scales at R10.
+#define SUBBLOCK(PLACE) \
+	FIRST(8*PLACE); \
+	COLUMNS(8*PLACE+4); \
+	COLUMNS(8*PLACE+32); \
+	COLUMNS(8*PLACE+36); \
+	ADDP16(5, 4, 4); \
+	ADDP16(7, 6, 6); \
+	VLD1.P 32(R2), [V2.H8, V3.H8]; \
+	VADD V2.H8, V4.H8, V4.H8; \
+	VADD V3.H8, V6.H8, V6.H8; \
+	ADD $(8*PLACE), R10, R8; \
+	VLD1R (R8), [V0.D2]; \
+	SMLAL4(0, 4, 16); \
+	SMLAL4H(0, 4, 17); \
+	SMLAL4(0, 6, 18); \
+	SMLAL4H(0, 6, 19)
+
+#define SUBS4 \
+	SUBBLOCK(0); \
+	SUBBLOCK(2); \
+	SUBBLOCK(1); \
+	SUBBLOCK(3); \
+	ADD $64, R1; \
+	ADD $32, R10
+
+// func dotsBlocksQ6NEON(y *[8][4]float32, w *q6Block, dw *float32, x *q6Eight, dx *[8]float32, blocks int)
+//	dotsQ6Generic; blocks is not 0
+TEXT ·dotsBlocksQ6NEON(SB), NOSPLIT, $520-48
+	MOVD y+0(FP), R0
+	MOVD w+8(FP), R1
+	MOVD dw+16(FP), R3
+	MOVD $lanes-512(SP), R7
+	MOVD $4, R9
+
+row:
+	MOVD x+24(FP), R2
+	MOVD dx+32(FP), R4
+	MOVD blocks+40(FP), R5
+	CLEARLANES
+
+block:
+	VEOR V16.B16, V16.B16, V16.B16
+	VEOR V17.B16, V17.B16, V17.B16
+	VEOR V18.B16, V18.B16, V18.B16
+	VEOR V19.B16, V19.B16, V19.B16
+	ADD $256, R1, R10
+	SUBS4
+	SUBS4
+	SUBS4
+	SUBS4
+	ADD $160, R1
+	ADDLANE
+	SUBS $1, R5
+	BNE block
+
+	TREE
+	ADD $4, R0
+	MOVD blocks+40(FP), R5
+	LSL $4, R5, R5 // the next row's scale lies beside the first of this row's
+	SUB R5, R3, R3
+	ADD $4, R3
+	SUBS $1, R9
+	BNE row
 	RET

@@ -50,23 +50,31 @@ func TestQ6Kernels(t *testing.T) {
 			}
 			requireSame(t, "d", dw, wantD)
 
-			for _, stride := range []int{4, 7} {
-				x := make([]q6Input, 4*blocks)
-				for i := range x {
-					v := [q6Weights]float32(normals(rng, q6Weights))
-					if blocks == 2 {
-						v = [q6Weights]float32(filled(q6Weights, float32(i%2*2-1)))
-					}
-					quantizeQ6(&x[i], &v)
+			x, dx := make([]q6Input, blocks), guarded(t, floats(rng, blocks))
+			eights, eightScales := make([]q6Eight, blocks), make([][8]float32, blocks)
+			for b := range x {
+				v := [q6Weights]float32(normals(rng, q6Weights))
+				if blocks == 2 {
+					v = [q6Weights]float32(filled(q6Weights, float32(b*2-1)))
 				}
-				x, dx := guarded(t, x), guarded(t, floats(rng, max(0, (blocks-1)*stride+4)))
-				got, want := new([4]float32), new([4]float32)
-				k.inputsQ6(got, w[:blocks], dw, x, dx, stride)
-				inputsQ6Generic(want, w[:blocks], dw, x, dx, stride)
-				requireSame(t, fmt.Sprint(blocks, " blocks, inputsQ6"), got[:], want[:])
-				k.rowsQ6(got, w, dw, x[:blocks], dx, stride)
-				rowsQ6Generic(want, w, dw, x[:blocks], dx, stride)
-				requireSame(t, fmt.Sprint(blocks, " blocks, rowsQ6"), got[:], want[:])
+				var q [q6Weights]int8
+				active.quantizeBlock(q[:], v[:])
+				x[b].set(&q)
+				for t := range 8 {
+					eights[b].set(t, &q)
+					q[b], q[t] = q[t], q[b]
+				}
+				eightScales[b] = [8]float32(floats(rng, 8))
+			}
+			x, eights, eightScales = guarded(t, x), guarded(t, eights), guarded(t, eightScales)
+			got, exact := new([8][4]float32), new([8][4]float32)
+			k.dotQ6(&got[0], w, dw, x, dx)
+			dotQ6Generic(&exact[0], w, dw, x, dx)
+			requireSame(t, fmt.Sprint(blocks, " blocks, dotQ6"), got[0][:], exact[0][:])
+			k.dotsQ6(got, w, dw, eights, eightScales)
+			dotsQ6Generic(exact, w, dw, eights, eightScales)
+			for i := range exact {
+				requireSame(t, fmt.Sprint(blocks, " blocks, dotsQ6, row ", i), got[i][:], exact[i][:])
 			}
 		}
 	})
@@ -77,7 +85,7 @@ func TestDenseQ6(t *testing.T) {
 	rng := newRand(t)
 	p := NewPool(2)
 	defer p.Close()
-	for _, shape := range [][3]int{{1, 256, 1}, {7, 512, 3}, {33, 2560, 6}, {16, 768, 8}} {
+	for _, shape := range [][3]int{{1, 256, 1}, {7, 512, 11}, {33, 2560, 6}, {16, 768, 8}} {
 		rows, cols, n := shape[0], shape[1], shape[2]
 		raw := blocksQ6(rng, rows*cols/q6Weights)
 		d, err := NewDense(gguf.Q6_K, raw, rows, cols)

@@ -1,7 +1,7 @@
 //go:build !purego
 
 #include "textflag.h"
-#include "fours_avx2_amd64.h"
+#include "eights_avx2_amd64.h"
 
 // BLOCK leaves in Y 8 partial sums of a block's 32 products. Y14 holds ones. |w| is at most 128 and |x| 127, so pairs of products fit
 // 16 bits.
@@ -48,13 +48,6 @@
 	ADDQ $272, R8; \
 	ADDQ $256, SI; \
 	ADDQ $32, R9
-
-// INPUT32 leaves in ACC 8 partial sums of a block's 32 products, weights in Y0 and their magnitudes in Y1, with x at BASE.
-#define INPUT32(BASE, ACC) \
-	VMOVDQU (BASE), ACC; \
-	VPSIGNB Y0, ACC, ACC; \
-	VPMADDUBSW ACC, Y1, ACC; \
-	VPMADDWD Y14, ACC, ACC
 
 // func dotRowsQ8(y *float32, x *int8, d *float32, w *byte, rows, blocks int)
 //	dotQ8Generic: for each row, lane b%16 takes block b
@@ -127,49 +120,94 @@ tree:
 	VZEROUPPER
 	RET
 
-// func inputsBlocksQ8(y *[4]float32, w *byte, x *int8, d *float32, stride, blocks int)
-//	inputsQ8Generic; SI w, R8-R11 x, R12 d, DX stride in bytes, CX blocks left, Y8-Y11 sums, Y14 ones
-TEXT ·inputsBlocksQ8(SB), NOSPLIT, $256-48
-	MOVQ w+8(FP), SI
-	MOVQ x+16(FP), R8
-	MOVQ d+24(FP), R12
-	MOVQ stride+32(FP), DX
-	SHLQ $2, DX
-	MOVQ blocks+40(FP), CX
-	MOVQ CX, AX
-	SHLQ $5, AX
-	LEAQ (R8)(AX*1), R9
-	LEAQ (R8)(AX*2), R10
-	LEAQ (R9)(AX*2), R11
-	VPCMPEQW Y14, Y14, Y14
-	VPABSW Y14, Y14
-	CLEARLANES
+// func unpackBlocksQ8(dst *q8Block, d *float32, w *byte, blocks int)
+//	unpackQ8Generic; DI dst, R8 d, SI w, CX blocks left
+TEXT ·unpackBlocksQ8(SB), NOSPLIT, $0-32
+	MOVQ dst+0(FP), DI
+	MOVQ d+8(FP), R8
+	MOVQ w+16(FP), SI
+	MOVQ blocks+24(FP), CX
 
 loop:
 	VMOVDQU 2(SI), Y0
 	VPABSB Y0, Y1
-	INPUT32(R8, Y8)
-	INPUT32(R9, Y9)
-	INPUT32(R10, Y10)
-	INPUT32(R11, Y11)
-	FOURSUMS
+	VMOVDQU Y0, 0(DI)
+	VMOVDQU Y1, 32(DI)
 	MOVWLZX (SI), AX
-	VMOVD AX, X6
-	VCVTPH2PS X6, X6
-	VBROADCASTSS X6, X6
-	VMOVUPS (R12), X5
-	ADDLANE
+	VMOVD AX, X0
+	VCVTPH2PS X0, X0
+	VMOVSS X0, (R8)
 	ADDQ $34, SI
-	ADDQ $32, R8
-	ADDQ $32, R9
-	ADDQ $32, R10
-	ADDQ $32, R11
-	ADDQ DX, R12
+	ADDQ $64, DI
+	ADDQ $16, R8
 	DECQ CX
 	JNZ loop
+	VZEROUPPER
+	RET
 
-	TREE
+// ROW leaves in TO, as 32-bit sums, 4 columns of x, in Y0, times those of a row of w, C dwords into the block. Y15 holds ones.
+#define ROW(W, C, TO) \
+	VPBROADCASTD (4*C)(W), Y1; \
+	VPBROADCASTD (4*C+32)(W), Y2; \
+	VPSIGNB Y1, Y0, Y1; \
+	VPMADDUBSW Y1, Y2, Y1; \
+	VPMADDWD Y15, Y1, TO
+
+#define ROWADD(W, C, SUM) \
+	ROW(W, C, Y1); \
+	VPADDD Y1, SUM, SUM
+
+#define COLUMNS(C) \
+	VMOVDQU (32*C)(SI), Y0; \
+	ROWADD(R8, C, Y8); \
+	ROWADD(R9, C, Y9); \
+	ROWADD(R10, C, Y10); \
+	ROWADD(R11, C, Y11)
+
+// func dotsBlocksQ8(y *[8][4]float32, w *q8Block, dw *float32, x *q8Eight, dx *[8]float32, blocks int)
+//	dotsQ8Generic; Y15 ones
+TEXT ·dotsBlocksQ8(SB), 0, $2048-48
+	MOVQ w+8(FP), R8
+	MOVQ dw+16(FP), R13
+	MOVQ x+24(FP), SI
+	MOVQ dx+32(FP), DX
+	MOVQ blocks+40(FP), CX
+	MOVQ CX, AX
+	SHLQ $6, AX
+	LEAQ (R8)(AX*1), R9
+	LEAQ (R8)(AX*2), R10
+	LEAQ (R9)(AX*2), R11
+	VPCMPEQW Y15, Y15, Y15
+	VPABSW Y15, Y15
+	CLEARLANES
+	TESTQ CX, CX
+	JZ done
+
+block:
+	VMOVDQU (SI), Y0
+	ROW(R8, 0, Y8)
+	ROW(R9, 0, Y9)
+	ROW(R10, 0, Y10)
+	ROW(R11, 0, Y11)
+	COLUMNS(1)
+	COLUMNS(2)
+	COLUMNS(3)
+	COLUMNS(4)
+	COLUMNS(5)
+	COLUMNS(6)
+	COLUMNS(7)
+	ADDLANES
+	ADDQ $256, SI
+	ADDQ $64, R8
+	ADDQ $64, R9
+	ADDQ $64, R10
+	ADDQ $64, R11
+	DECQ CX
+	JNZ block
+
+done:
+	TREES
 	MOVQ y+0(FP), DI
-	VMOVUPS X0, (DI)
+	STORE
 	VZEROUPPER
 	RET

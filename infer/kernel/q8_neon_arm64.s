@@ -2,6 +2,7 @@
 
 #include "textflag.h"
 #include "neon_arm64.h"
+#include "eights_neon_arm64.h"
 
 // BLOCK leaves in V_D four partial sums of a block's 32 products. |w| is at most 128 and |x| 127, so two
 // products fit 16 bits.
@@ -51,4 +52,61 @@ loop:
 	BNE loop
 
 	VST1 [V20.S4, V21.S4, V22.S4, V23.S4], (R0)
+	RET
+
+// COLUMNS8 adds 8 columns of x at R2 times those of w at R1; two products fit 16 bits.
+#define COLUMNS8 \
+	VLD1R.P 4(R1), [V0.S4]; \
+	VLD1R.P 4(R1), [V1.S4]; \
+	VLD1.P 64(R2), [V2.B16, V3.B16, V4.B16, V5.B16]; \
+	SMULL(0, 2, 6); \
+	SMULL2(0, 2, 7); \
+	SMULL(0, 3, 20); \
+	SMULL2(0, 3, 21); \
+	SMLAL(1, 4, 6); \
+	SMLAL2(1, 4, 7); \
+	SMLAL(1, 5, 20); \
+	SMLAL2(1, 5, 21); \
+	SADALP(6, 16); \
+	SADALP(7, 17); \
+	SADALP(20, 18); \
+	SADALP(21, 19)
+
+// func dotsBlocksQ8NEON(y *[8][4]float32, w *q8Block, dw *float32, x *q8Eight, dx *[8]float32, blocks int)
+//	dotsQ8Generic; blocks is not 0
+TEXT ·dotsBlocksQ8NEON(SB), NOSPLIT, $520-48
+	MOVD y+0(FP), R0
+	MOVD w+8(FP), R1
+	MOVD dw+16(FP), R3
+	MOVD $lanes-512(SP), R7
+	MOVD $4, R9
+
+row:
+	MOVD x+24(FP), R2
+	MOVD dx+32(FP), R4
+	MOVD blocks+40(FP), R5
+	CLEARLANES
+
+block:
+	VEOR V16.B16, V16.B16, V16.B16
+	VEOR V17.B16, V17.B16, V17.B16
+	VEOR V18.B16, V18.B16, V18.B16
+	VEOR V19.B16, V19.B16, V19.B16
+	COLUMNS8
+	COLUMNS8
+	COLUMNS8
+	COLUMNS8
+	ADD $32, R1
+	ADDLANE
+	SUBS $1, R5
+	BNE block
+
+	TREE
+	ADD $4, R0
+	MOVD blocks+40(FP), R5
+	LSL $4, R5, R5 // the next row's scale lies beside the first of this row's
+	SUB R5, R3, R3
+	ADD $4, R3
+	SUBS $1, R9
+	BNE row
 	RET

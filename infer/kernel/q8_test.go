@@ -3,31 +3,60 @@ package kernel
 import (
 	"encoding/binary"
 	"fmt"
+	"math/rand/v2"
 	"testing"
 )
 
-func TestInputsQ8(t *testing.T) {
+// blocksQ8 makes random Q8_0 blocks with a scale d that is finite.
+func blocksQ8(rng *rand.Rand, n int) []byte {
+	w := make([]byte, n*q8Bytes)
+	for i := range w {
+		w[i] = byte(rng.Uint32())
+	}
+	for b := range n {
+		binary.LittleEndian.PutUint16(w[b*q8Bytes:], halves(rng, 1)[0])
+	}
+	return w
+}
+
+func TestDotsQ8(t *testing.T) {
 	rng := newRand(t)
 	eachKernel(t, func(t *testing.T, k kernel) {
 		for _, blocks := range []int{0, 1, 2, 15, 16, 17, 33, 80} {
-			w := make([]byte, blocks*q8Bytes)
-			for i := range w {
-				w[i] = byte(rng.Uint32())
+			raw := blocksQ8(rng, 4*blocks)
+			for i := range raw {
+				if blocks == 2 && i%q8Bytes >= 2 { // the largest sums
+					raw[i] = 0x80
+				}
 			}
-			for b := range blocks {
-				binary.LittleEndian.PutUint16(w[b*q8Bytes:], halves(rng, 1)[0])
+			w, dw := guarded(t, make([]q8Block, 4*blocks)), guarded(t, make([]float32, 4*blocks))
+			want, wantD := make([]q8Block, 4*blocks), make([]float32, 4*blocks)
+			for r := range 4 {
+				row := guarded(t, raw[r*blocks*q8Bytes:][:blocks*q8Bytes])
+				k.unpackQ8(w[r*blocks:][:blocks], dw[min(r, len(dw)):], row)
+				unpackQ8Generic(want[r*blocks:][:blocks], wantD[min(r, len(dw)):], row)
 			}
-			random := int8s(rng, 4*blocks*q8Weights)
-			for i := range random {
-				random[i] = max(random[i], -127)
+			for b := range want {
+				if w[b] != want[b] {
+					t.Fatalf("%d blocks: block %d is unpacked as %v, want %v", blocks, b, w[b], want[b])
+				}
 			}
-			for _, x := range [][]int8{random, filled(len(random), int8(-127)), filled(len(random), int8(127))} {
-				stride := 4 + rng.IntN(3)
-				x, d, w := guarded(t, x), guarded(t, floats(rng, max(0, (blocks-1)*stride+4))), guarded(t, w)
-				got, want := new([4]float32), new([4]float32)
-				k.inputsQ8(got, w, x, d, stride)
-				inputsQ8Generic(want, w, x, d, stride)
-				requireSame(t, fmt.Sprint(blocks, " blocks"), got[:], want[:])
+			requireSame(t, "d", dw, wantD)
+
+			for _, q := range [][]int8{int8s(rng, 256), {-127}, {127}} {
+				x, dx := make([]q8Eight, blocks), make([][8]float32, blocks)
+				for b := range x {
+					for i := range 256 {
+						x[b][i/32][i/4%8][i%4] = max(q[(i+b)%len(q)], -127)
+					}
+					dx[b] = [8]float32(floats(rng, 8))
+				}
+				got, want := new([8][4]float32), new([8][4]float32)
+				k.dotsQ8(got, w, dw, guarded(t, x), guarded(t, dx))
+				dotsQ8Generic(want, w, dw, x, dx)
+				for i := range want {
+					requireSame(t, fmt.Sprint(blocks, " blocks, row ", i), got[i][:], want[i][:])
+				}
 			}
 		}
 	})

@@ -26,13 +26,14 @@ type kernel struct {
 	squares func(x []float32) float32
 	// dotQ8 computes y[i] = Σ_b d[b]*dw[b] * Σ_e x[32b+e]*w[b][e] for all i of y, |x| <= 127, rows of Q8_0 blocks one after another in w.
 	dotQ8 func(y []float32, x []int8, d []float32, w []byte)
-	// unpackQ6 lays one row of Q6_K blocks out as dst; block b's scale d goes to d[4*b].
+	// dotQ6 computes the like, y[r], for four rows of weights w [4, blocks], their scales dw [blocks, 4], and one row x with its scales.
+	dotQ6 func(y *[4]float32, w []q6Block, dw []float32, x []q6Input, dx []float32)
+	// dotsX computes y[t][r] for the same four rows of weights and an eight of rows x.
+	dotsQ8 func(y *[8][4]float32, w []q8Block, dw []float32, x []q8Eight, dx [][8]float32)
+	dotsQ6 func(y *[8][4]float32, w []q6Block, dw []float32, x []q6Eight, dx [][8]float32)
+	// unpackX lays one row of blocks out as dst; block b's scale d goes to d[4*b].
+	unpackQ8 func(dst []q8Block, d []float32, w []byte)
 	unpackQ6 func(dst []q6Block, d []float32, w []byte)
-	// rowsQ6 computes y[i] for four rows of weights w [4, blocks], their scales dw [blocks, 4], and one row x [blocks], whose scale for block b
-	// is dx[b*stride]; inputsQ6 for one row w [blocks], its scales dw[4*b], and four rows x [4, blocks], their scales dx[b*stride+i].
-	rowsQ6, inputsQ6 func(y *[4]float32, w []q6Block, dw []float32, x []q6Input, dx []float32, stride int)
-	// inputsQ8 computes the same for one row w of blocks and four rows x [4, cols], whose scales are d[b*stride+i].
-	inputsQ8 func(y *[4]float32, w []byte, x []int8, d []float32, stride int)
 	// decodeX: dst[i] = float32(w[i]), exactly.
 	decodeF16  func(dst []float32, w []uint16)
 	decodeBF16 func(dst []float32, w []uint16)
@@ -63,8 +64,8 @@ type kernel struct {
 var generic = kernel{
 	name: "generic", supported: true,
 	ternary: ternaryGeneric, finish: finishGeneric, magnitude: magnitudeGeneric, round: roundGeneric,
-	dotF32: dotF32Generic, dotF16: dotF16Generic, dotBF16: dotBF16Generic, squares: squaresGeneric, dotQ8: dotQ8Generic, inputsQ8: inputsQ8Generic,
-	unpackQ6: unpackQ6Generic, rowsQ6: rowsQ6Generic, inputsQ6: inputsQ6Generic,
+	dotF32: dotF32Generic, dotF16: dotF16Generic, dotBF16: dotBF16Generic, squares: squaresGeneric,
+	dotQ8: dotQ8Generic, dotsQ8: dotsQ8Generic, unpackQ8: unpackQ8Generic, dotQ6: dotQ6Generic, dotsQ6: dotsQ6Generic, unpackQ6: unpackQ6Generic,
 	decodeF16: decodeF16Generic, decodeBF16: decodeBF16Generic,
 	dots: dotsGeneric, mixF32: mixF32Generic, mixF16: mixF16Generic, mixes: mixesGeneric,
 	top: topGeneric, divide: divideGeneric, scale: scaleGeneric, add: addGeneric, gate: gateGeneric, relu: reluGeneric, exp: expGeneric,

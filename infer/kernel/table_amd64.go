@@ -21,8 +21,8 @@ var kernels = []kernel{ // best first
 var avx2 = kernel{
 	name: "avx2", supported: cpu.X86.HasAVX2 && cpu.X86.HasFMA && cpu.X86.HasF16C,
 	ternary: ternaryAVX2, finish: finishAVX2, magnitude: magnitudeAVX2, round: roundAVX2,
-	dotF32: dotF32AVX2, dotF16: dotF16AVX2, dotBF16: dotBF16AVX2, squares: squaresAVX2, dotQ8: dotQ8AVX2, inputsQ8: inputsQ8AVX2,
-	unpackQ6: unpackQ6AVX2, rowsQ6: rowsQ6AVX2, inputsQ6: inputsQ6AVX2,
+	dotF32: dotF32AVX2, dotF16: dotF16AVX2, dotBF16: dotBF16AVX2, squares: squaresAVX2,
+	dotQ8: dotQ8AVX2, dotsQ8: dotsQ8AVX2, unpackQ8: unpackQ8AVX2, dotQ6: dotQ6AVX2, dotsQ6: dotsQ6AVX2, unpackQ6: unpackQ6AVX2,
 	decodeF16: decodeF16AVX2, decodeBF16: decodeBF16AVX2,
 	dots: dotsAVX2, mixF32: mixF32AVX2, mixF16: mixF16AVX2, mixes: mixesAVX2,
 	top: topAVX2, divide: divideAVX2, scale: scaleAVX2, add: addAVX2, gate: gateAVX2, relu: reluAVX2, exp: expAVX2,

@@ -15,8 +15,8 @@ var kernels = []kernel{ // best first
 var neon = kernel{
 	name: "neon", supported: cpu.ARM64.HasASIMD,
 	ternary: ternaryNEON, finish: finishNEON, magnitude: magnitudeNEON, round: roundNEON,
-	dotF32: dotF32NEON, dotF16: dotF16NEON, dotBF16: dotBF16NEON, squares: squaresNEON, dotQ8: dotQ8NEON, inputsQ8: inputsQ8NEON,
-	unpackQ6: unpackQ6NEON, rowsQ6: rowsQ6NEON, inputsQ6: inputsQ6NEON,
+	dotF32: dotF32NEON, dotF16: dotF16NEON, dotBF16: dotBF16NEON, squares: squaresNEON,
+	dotQ8: dotQ8NEON, dotsQ8: dotsQ8NEON, unpackQ8: unpackQ8Generic, dotQ6: dotQ6NEON, dotsQ6: dotsQ6NEON, unpackQ6: unpackQ6NEON,
 	decodeF16: decodeF16NEON, decodeBF16: decodeBF16NEON,
 	dots: dotsNEON, mixF32: mixF32NEON, mixF16: mixF16NEON, mixes: mixesNEON,
 	top: topNEON, divide: divideNEON, scale: scaleNEON, add: addNEON, gate: gateNEON, relu: reluNEON, exp: expNEON,
