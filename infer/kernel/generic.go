@@ -1,7 +1,6 @@
 package kernel
 
 import (
-	"encoding/binary"
 	"math"
 
 	"github.com/x448/float16"
@@ -91,41 +90,6 @@ func squaresGeneric(x []float32) float32 {
 	var y [1]float32
 	dotF32Generic(y[:], x, x, 0)
 	return y[0]
-}
-
-func dotQ8Generic(y []float32, x []int8, d []float32, w []byte) {
-	for i := range y {
-		var l lanes
-		q8Blocks(&l, x, d, w[i*len(d)*q8Bytes:])
-		y[i] = l.sum()
-	}
-}
-
-// q8Blocks adds blocks to the lanes of one row, the first to lane 0.
-func q8Blocks(l *lanes, x []int8, d []float32, w []byte) {
-	for b, dx := range d {
-		q8Block(&l[b%16], x[b*q8Weights:], dx, w[b*q8Bytes:])
-	}
-}
-
-func q8Block(lane *float32, x []int8, dx float32, w []byte) {
-	block, xs := (*[q8Bytes]byte)(w), (*[q8Weights]int8)(x)
-	sum := int32(0)
-	for e, v := range xs {
-		sum += int32(v) * int32(int8(block[2+e]))
-	}
-	*lane = fma32(float32(sum), dx*fromF16(binary.LittleEndian.Uint16(block[:])), *lane)
-}
-
-func inputsQ8Generic(y *[4]float32, w []byte, x []int8, d []float32, stride int) {
-	blocks := len(w) / q8Bytes
-	for i := range y {
-		var l lanes
-		for b := range blocks {
-			q8Block(&l[b%16], x[(i*blocks+b)*q8Weights:], d[b*stride+i], w[b*q8Bytes:])
-		}
-		y[i] = l.sum()
-	}
 }
 
 func decodeF16Generic(dst []float32, w []uint16) {
