@@ -5,9 +5,6 @@ import (
 	"context"
 	"fmt"
 	"math"
-	"runtime"
-	"sync"
-	"sync/atomic"
 
 	"github.com/wrinklefree/wf/convert/checkpoint"
 	"github.com/wrinklefree/wf/gguf"
@@ -26,7 +23,7 @@ func look(ctx context.Context, ckpt *checkpoint.Checkpoint, inv *Inventory, c *C
 	pieces := all.ordered(c)
 	found := make([]Values, len(pieces))
 	l := looker{ckpt: ckpt, config: c, o: o, embedding: all[names.TokenEmbedding]}
-	err = forEach(ctx, o.Threads, len(pieces), func(i int) error {
+	err = quant.Each(ctx, o.Threads, len(pieces), func(i int) error {
 		s := scratches.Get().(*scratch)
 		defer scratches.Put(s)
 		var err error
@@ -96,9 +93,10 @@ func (l *looker) lookFloats(ctx context.Context, t *checkpoint.Tensor, p *piece,
 		zeros      uint64
 	)
 	v.Constant, v.Ternary = true, projection
+	half, isHalf := halfType(t.DType)
 	first, cols := float32(0), p.shape[1]
-	from, total := p.first*cols, p.shape[0]*cols
-	for done := uint64(0); done < total && (v.Constant || v.Ternary || master || largest); {
+	from, total, done := p.first*cols, p.shape[0]*cols, uint64(0)
+	for done < total && (v.Constant || v.Ternary || master && !isHalf || largest) {
 		if err := ctx.Err(); err != nil {
 			return context.Cause(ctx)
 		}
@@ -134,6 +132,18 @@ func (l *looker) lookFloats(ctx context.Context, t *checkpoint.Tensor, p *piece,
 				}
 			}
 		}
+		done += n
+	}
+	for master && done < total { // only the mean is open
+		if err := ctx.Err(); err != nil {
+			return context.Cause(ctx)
+		}
+		n := min(chunk, total-done)
+		raw, err := s.bytes(t, 2*(from+done), 2*n)
+		if err != nil {
+			return err
+		}
+		mean.AddHalves(half, raw)
 		done += n
 	}
 	if master {
@@ -248,46 +258,4 @@ func (l *looker) sameAsEmbedding(ctx context.Context, head *checkpoint.Tensor) (
 		done += n
 	}
 	return true, nil
-}
-
-// forEach calls f for 0 to n-1 on several goroutines, and returns the error of the lowest i that has one.
-func forEach(ctx context.Context, threads, n int, f func(i int) error) error {
-	if threads == 0 {
-		threads = runtime.GOMAXPROCS(0)
-	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	errs := make([]error, n)
-	var next atomic.Int64
-	var workers sync.WaitGroup
-	for range min(threads, n) {
-		workers.Go(func() {
-			for ctx.Err() == nil {
-				i := int(next.Add(1)) - 1
-				if i >= n {
-					return
-				}
-				if errs[i] = guarded(i, f); errs[i] != nil {
-					cancel()
-				}
-			}
-		})
-	}
-	workers.Wait()
-	for _, err := range errs {
-		if err != nil {
-			return err
-		}
-	}
-	return context.Cause(ctx)
-}
-
-// guarded turns a panic into an error.
-func guarded(i int, f func(i int) error) (err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			err = fmt.Errorf("convert: a bug: %v", r)
-		}
-	}()
-	return f(i)
 }

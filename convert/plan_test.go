@@ -298,14 +298,14 @@ func TestMetaNames(t *testing.T) {
 func TestRegroup(t *testing.T) {
 	source := []int8{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15}
 	want := []int8{0, 4, 1, 5, 2, 6, 3, 7, 8, 12, 9, 13, 10, 14, 11, 15}
-	plan := &TensorPlan{Order: Interleaved, Head: 8, Cols: 1}
+	plan := &TensorPlan{Order: Interleaved, Head: 8}
 	var a, b []int8
-	got := regroup(plan, &a, source)
+	got := regroup(plan, 16, &a, source)
 	if !slices.Equal(got, want) {
 		t.Errorf("got %d, want %d", got, want)
 	}
 	plan.Order = Deinterleave
-	if back := regroup(plan, &b, got); !slices.Equal(back, source) {
+	if back := regroup(plan, 16, &b, got); !slices.Equal(back, source) {
 		t.Errorf("back: %d", back)
 	}
 }

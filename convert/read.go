@@ -20,6 +20,7 @@ type scratch struct {
 	trits      []int8
 	moved      []float32 // x with its rows regrouped
 	movedTrits []int8
+	movedRaw   []byte
 }
 
 var scratches = sync.Pool{New: func() any { return new(scratch) }}
@@ -64,6 +65,17 @@ func (s *scratch) floats(t *checkpoint.Tensor, from, n uint64) ([]float32, error
 		panic("convert: no floats in " + t.DType.String())
 	}
 	return x, nil
+}
+
+// halfType returns F16 and BF16 as GGUF types.
+func halfType(t checkpoint.DType) (gguf.Type, bool) {
+	switch t {
+	case checkpoint.F16:
+		return gguf.F16, true
+	case checkpoint.BF16:
+		return gguf.BF16, true
+	}
+	return 0, false
 }
 
 // codes unpacks rows [first, first+n) of a packed projection (Packed in Code). Code 3 becomes 2; look has refused it before.

@@ -24,11 +24,12 @@ func (t *TensorPlan) fill(ctx context.Context, source *checkpoint.Tensor, thread
 	}
 	step := t.step()
 	n := (t.Rows + step - 1) / step
+	table := t.recoding()
 	err := quant.InOrder(ctx, w, int(n), threads, func(i int, dst []byte) ([]byte, error) {
 		s := scratches.Get().(*scratch)
 		defer scratches.Put(s)
 		first := uint64(i) * step
-		return t.rows(dst, s, source, first, min(step, t.Rows-first), lost)
+		return t.rows(dst, s, table, source, first, min(step, t.Rows-first), lost)
 	})
 	if err == nil && t.Type == gguf.I2_S {
 		tail := quant.I2STail(t.Scale)
@@ -51,14 +52,39 @@ func (t *TensorPlan) step() uint64 {
 	return max(1, chunk/(t.Cols*unit)) * unit
 }
 
-// rows appends rows [first, first+n) of the output.
-func (t *TensorPlan) rows(dst []byte, s *scratch, source *checkpoint.Tensor, first, n uint64, lost *atomic.Uint64) ([]byte, error) {
+// recoding returns the table for rows, or nil if there is none or the tensor is too small for one.
+func (t *TensorPlan) recoding() *quant.Recoding {
+	from, half := halfType(t.From)
+	switch {
+	case !half || t.Rows*t.Cols < quant.Patterns:
+		return nil
+	case t.Code == Ternary:
+		return quant.RecodeTernary(from, t.Type, t.Unit, t.Scale)
+	case t.Scale == 1:
+		return quant.RecodeValues(from, t.Type)
+	}
+	return nil
+}
+
+// rows appends rows [first, first+n) of the output, by the table if there is one.
+func (t *TensorPlan) rows(dst []byte, s *scratch, table *quant.Recoding, source *checkpoint.Tensor, first, n uint64, lost *atomic.Uint64) ([]byte, error) {
+	if table != nil {
+		raw, err := s.bytes(source, 2*(t.FirstRow+first)*t.Cols, 2*n*t.Cols)
+		if err != nil {
+			return nil, err
+		}
+		if all, underflows, ok := table.Append(dst, regroup(t, n, &s.movedRaw, raw)); ok {
+			lost.Add(underflows)
+			return all, nil
+		}
+		// What the type cannot hold is named below.
+	}
 	if t.Code == Packed {
 		trits, err := s.codes(source, t.FirstRow+first, n, t.Cols)
 		if err != nil {
 			return nil, err
 		}
-		return t.pack(dst, s, regroup(t, &s.movedTrits, trits)), nil
+		return t.pack(dst, s, regroup(t, n, &s.movedTrits, trits)), nil
 	}
 	x, err := s.floats(source, (t.FirstRow+first)*t.Cols, n*t.Cols)
 	if err != nil {
@@ -67,7 +93,7 @@ func (t *TensorPlan) rows(dst []byte, s *scratch, source *checkpoint.Tensor, fir
 	if t.Code == Ternary {
 		trits := sized(&s.trits, len(x))
 		quant.Ternarize(trits, x, t.Unit)
-		return t.pack(dst, s, regroup(t, &s.movedTrits, trits)), nil
+		return t.pack(dst, s, regroup(t, n, &s.movedTrits, trits)), nil
 	}
 	if t.Scale != 1 {
 		for i, v := range x {
@@ -78,10 +104,8 @@ func (t *TensorPlan) rows(dst []byte, s *scratch, source *checkpoint.Tensor, fir
 	if err := r.Add(x); err != nil {
 		return nil, err
 	}
-	if r.Underflows > 0 {
-		lost.Add(r.Underflows)
-	}
-	return quant.Encode(dst, t.Type, regroup(t, &s.moved, x)), nil
+	lost.Add(r.Underflows)
+	return quant.Encode(dst, t.Type, regroup(t, n, &s.moved, x)), nil
 }
 
 // pack appends ternary weights in the tensor's type.
@@ -113,20 +137,20 @@ func (t *TensorPlan) pack(dst []byte, s *scratch, trits []int8) []byte {
 	return quant.Encode(dst, t.Type, x)
 }
 
-// regroup puts the rows of every head into the tensor's order.
-func regroup[T any](t *TensorPlan, to *[]T, from []T) []T {
+// regroup puts n rows, the same number of elements each, into the tensor's order, head by head.
+func regroup[T any](t *TensorPlan, n uint64, to *[]T, from []T) []T {
 	if t.Order == AsIs {
 		return from
 	}
-	out, cols, half := sized(to, len(from)), t.Cols, t.Head/2
-	for head := uint64(0); head < uint64(len(from)); head += t.Head * cols {
+	out, row, half := sized(to, len(from)), uint64(len(from))/n, t.Head/2
+	for head := uint64(0); head < n; head += t.Head {
 		for j := range half {
 			for c := range uint64(2) {
-				pair, apart := head+(2*j+c)*cols, head+(c*half+j)*cols
+				pair, apart := (head+2*j+c)*row, (head+c*half+j)*row
 				if t.Order == Interleaved {
-					copy(out[pair:pair+cols], from[apart:])
+					copy(out[pair:pair+row], from[apart:])
 				} else {
-					copy(out[apart:apart+cols], from[pair:])
+					copy(out[apart:apart+row], from[pair:])
 				}
 			}
 		}

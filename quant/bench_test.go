@@ -35,4 +35,13 @@ func BenchmarkCodecs(b *testing.B) {
 	measure("detect", func() { new(Detector).Add(ternary) })
 	measure("range/F16", func() { (&Range{Type: gguf.F16}).Add(x) })
 	measure("range/BF16", func() { (&Range{Type: gguf.BF16}).Add(x) })
+	halves := Encode(nil, gguf.BF16, x)
+	measure("halves/absmean", func() { new(AbsMean).AddHalves(gguf.BF16, halves) })
+	for _, t := range []gguf.Type{gguf.F16, gguf.I2_S} {
+		r := RecodeTernary(gguf.BF16, t, 0.016, 0.016)
+		measure("halves/ternary/"+t.String(), func() { buf, _, _ = r.Append(buf[:0], halves) })
+	}
+	r := RecodeValues(gguf.BF16, gguf.F16)
+	measure("halves/F16", func() { buf, _, _ = r.Append(buf[:0], halves) })
+	measure("halves/table", func() { RecodeTernary(gguf.BF16, gguf.F16, 0.016, 0.016) })
 }

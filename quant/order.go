@@ -6,6 +6,7 @@ import (
 	"io"
 	"runtime"
 	"sync"
+	"sync/atomic"
 )
 
 // InOrder computes pieces 0 to n-1 on several goroutines and writes them to w one after the other, so that the bytes do not depend on the
@@ -79,4 +80,45 @@ func InOrder(ctx context.Context, w io.Writer, n, threads int, piece func(i int,
 		free <- j
 	}
 	return context.Cause(ctx)
+}
+
+// Each calls f for 0 to n-1 on several goroutines (0: on every processor), the lowest first, and returns the error of the lowest i that has one: then,
+// and when the context ends, no further call begins. A panic in f is an error. No goroutine is left when it returns.
+func Each(ctx context.Context, threads, n int, f func(i int) error) error {
+	if threads <= 0 {
+		threads = runtime.GOMAXPROCS(0)
+	}
+	errs := make([]error, n)
+	var next atomic.Int64
+	var failed atomic.Bool
+	var workers sync.WaitGroup
+	for range min(threads, n) {
+		workers.Go(func() {
+			for ctx.Err() == nil && !failed.Load() {
+				i := int(next.Add(1)) - 1
+				if i >= n {
+					return
+				}
+				if errs[i] = guarded(i, f); errs[i] != nil {
+					failed.Store(true)
+				}
+			}
+		})
+	}
+	workers.Wait()
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return context.Cause(ctx)
+}
+
+func guarded(i int, f func(i int) error) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("working on %d: panic: %v", i, r)
+		}
+	}()
+	return f(i)
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"runtime"
 	"sync"
 
 	"github.com/wrinklefree/wf/gguf"
@@ -211,35 +210,15 @@ func (r *rewrite) scan(ctx context.Context, size int64) error {
 			r.o.Progress(r.scanned, total+size)
 		}
 	}
-	errs := make([]error, len(r.ternary))
-	todo := make(chan int, len(r.ternary))
-	for i := range r.ternary {
-		todo <- i
-	}
-	close(todo)
-	var workers sync.WaitGroup
-	for range runtime.GOMAXPROCS(0) {
-		workers.Go(func() {
-			for i := range todo {
-				errs[i] = r.ternary[i].detect(ctx, seen)
-			}
-		})
-	}
-	workers.Wait()
-	for i, err := range errs {
-		if err != nil {
+	return Each(ctx, 0, len(r.ternary), func(i int) error {
+		if err := r.ternary[i].detect(ctx, seen); err != nil {
 			return fmt.Errorf("tensor %s: %w", fault.Quote(r.ternary[i].info.Name), err)
 		}
-	}
-	return nil
+		return nil
+	})
 }
 
-func (t *ternaryTensor) detect(ctx context.Context, seen func(int64)) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("panic: %v", p)
-		}
-	}()
+func (t *ternaryTensor) detect(ctx context.Context, seen func(int64)) error {
 	d, err := t.from.detect(ctx, seen)
 	if err != nil {
 		return err

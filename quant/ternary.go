@@ -20,7 +20,7 @@ type AbsMean struct {
 // Add adds weights.
 func (a *AbsMean) Add(x []float32) {
 	for ; len(x) > 0 && a.n%8 != 0; x = x[1:] {
-		a.add(x[0])
+		a.add(float64(abs(x[0])))
 	}
 	s := a.lanes
 	for ; len(x) >= 8; x = x[8:] {
@@ -37,12 +37,12 @@ func (a *AbsMean) Add(x []float32) {
 	}
 	a.lanes = s
 	for _, v := range x {
-		a.add(v)
+		a.add(float64(abs(v)))
 	}
 }
 
-func (a *AbsMean) add(v float32) {
-	a.lanes[a.n%8] += float64(abs(v))
+func (a *AbsMean) add(magnitude float64) {
+	a.lanes[a.n%8] += magnitude
 	a.n++
 }
 

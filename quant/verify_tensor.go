@@ -7,10 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"runtime"
 	"slices"
 	"sync"
-	"sync/atomic"
 
 	"github.com/cespare/xxhash/v2"
 
@@ -30,15 +28,12 @@ type Finding struct {
 
 // examine looks at every tensor, one on each processor, the first in the file first, so that a disk reads forward.
 func examine(ctx context.Context, f *gguf.File, layout Layout, o VerifyOptions) ([]Finding, error) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
 	var (
 		found   = make([]Finding, len(f.Tensors))
-		next    atomic.Int64
+		buffers = sync.Pool{New: func() any { return new([1 << 20]byte) }}
 		mu      sync.Mutex
 		done    int64
 		total   int64
-		workers sync.WaitGroup
 	)
 	for i := range f.Tensors {
 		total += int64(f.Tensors[i].Size)
@@ -50,35 +45,16 @@ func examine(ctx context.Context, f *gguf.File, layout Layout, o VerifyOptions) 
 			o.Progress(done, total)
 		}
 	}
-	one := func(i int, buffer []byte) (err error) {
-		defer func() {
-			if r := recover(); r != nil {
-				err = fmt.Errorf("looking at tensor %s: panic: %v", fault.Quote(f.Tensors[i].Name), r)
-			}
-		}()
+	return found, Each(ctx, 0, len(found), func(i int) error {
+		buffer := buffers.Get().(*[1 << 20]byte)
+		defer buffers.Put(buffer)
 		e := newExaminer(&f.Tensors[i], layout, o.Shares)
-		if err := e.read(ctx, f, buffer, seen); err != nil {
-			return err
+		err := e.read(ctx, f, buffer[:], seen)
+		if err == nil {
+			found[i] = e.finding()
 		}
-		found[i] = e.finding()
-		return nil
-	}
-	for range min(runtime.GOMAXPROCS(0), len(found)) {
-		workers.Go(func() {
-			buffer := make([]byte, 1<<20)
-			for context.Cause(ctx) == nil {
-				i := int(next.Add(1)) - 1
-				if i >= len(found) {
-					return
-				}
-				if err := one(i, buffer); err != nil {
-					cancel(err)
-				}
-			}
-		})
-	}
-	workers.Wait()
-	return found, context.Cause(ctx)
+		return err
+	})
 }
 
 // examiner looks at the data of one tensor, front to back.
