@@ -14,7 +14,7 @@ func newGenerateCmd(env *environment) *cobra.Command {
 	var m modelFlags
 	var p promptFlags
 	var d decodeFlags
-	var traceFile string
+	var traceFile, infill string
 	var asJSON, force, showSteps bool
 	cmd := &cobra.Command{
 		Use:        "generate [PROMPT | -p PROMPT | -f FILE | - | --token-ids IDS]",
@@ -23,10 +23,14 @@ func newGenerateCmd(env *environment) *cobra.Command {
 		Long: `Answer a prompt: text on standard output as it settles, a timing report on standard error.
 
 A diffusion model fills in a block of masked positions over several passes; any other model is decoded token by token. The file says which it is. The
-model's chat template is put around the prompt unless --raw.`,
+model's chat template is put around the prompt unless --raw.
+
+--infill gives the answer with holes, [[3]] for three tokens and [[ ]] for the rest of a block, and prints it filled in. A block-diffusion model sees what
+follows a hole in the same block. The prompt, if there is one, comes before it.`,
 		Example: `  wf generate "What is the capital of France?"
   wf generate -m model-I2_S.gguf -n 200 --temp 0.7 -f prompt.txt
   wf generate --show-steps "What is the capital of France?"
+  wf generate "What is the capital of France?" --infill "The capital of [[1]] is Paris."
   echo "Count to ten." | wf generate --threshold 0.7 --trace passes.jsonl`,
 		Args: positional(cobra.MaximumNArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -35,11 +39,16 @@ model's chat template is put around the prompt unless --raw.`,
 				return err
 			}
 			defer s.close()
-			ids, err := p.encode(env, s, args)
+			o := d.options(env, &m, s)
+			var ids []int32
+			if cmd.Flags().Changed("infill") {
+				ids, err = p.fill(env, s, args, infill, &o)
+			} else {
+				ids, err = p.encode(env, s, args)
+			}
 			if err != nil {
 				return err
 			}
-			o := d.options(env, &m, s)
 			header, err := s.recording(ids, o)
 			if err != nil {
 				return err
@@ -76,6 +85,7 @@ model's chat template is put around the prompt unless --raw.`,
 	p.bind(cmd)
 	d.bind(cmd)
 	cmd.Flags().StringVar(&p.system, "system", "", "system message before the prompt, where the template has one")
+	cmd.Flags().StringVar(&infill, "infill", "", "fill in the holes of `text`, behind the prompt: [[3]] is three tokens, [[ ]] the rest of a block")
 	cmd.Flags().BoolVar(&showSteps, "show-steps", false, "show every pass on standard error: in place on a terminal, else a line each")
 	cmd.Flags().StringVar(&traceFile, "trace", "", "write every pass as a JSON line to `file`, for wf replay")
 	cmd.Flags().BoolVar(&force, "force", false, "replace an existing trace file")

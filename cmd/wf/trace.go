@@ -19,7 +19,7 @@ func (s *session) recording(prompt []int32, o diffusion.Options) (show.Header, e
 	h := show.Header{
 		Program: version, Model: s.name, Mode: r.Mode, Threshold: r.Threshold, BlockSize: r.BlockSize, SubBlockSize: r.SubBlockSize,
 		SubBlockCache: r.SubBlockCache, MaxTokens: r.MaxTokens, Context: r.Context, Temperature: r.Temperature, TopK: r.TopK, TopP: r.TopP, MinP: r.MinP,
-		Seed: r.Seed, Stop: r.Stop, Prompt: prompt,
+		Seed: r.Seed, Stop: r.Stop, Prompt: prompt, Infill: r.Infill,
 	}
 	if c.Diffusion != nil {
 		h.Dialect, h.MaxIterations = c.Diffusion.Dialect, r.MaxIterations
