@@ -24,7 +24,7 @@ type DiffusionSource struct {
 
 // Diffusion is what the file will say (FORMATS.md 8.3, DECODING.md).
 type Diffusion struct {
-	MaskToken    int32    `json:"mask_token"`
+	MaskToken    int32    `json:"mask_token_id"`
 	MaskSource   string   `json:"mask_source"` // where the id comes from
 	Dialect      string   `json:"dialect"`
 	ShiftLogits  bool     `json:"shift_logits"`

@@ -17,6 +17,7 @@ import (
 
 func newBenchCmd(env *environment) *cobra.Command {
 	var b bench
+	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "bench",
 		Short: "Measure how fast models run here",
@@ -55,6 +56,9 @@ medians over the samples. The weights of a small model stay in the cache, which 
 			if err := b.validate(); err != nil {
 				return err
 			}
+			if asJSON {
+				b.output = "json"
+			}
 			switch {
 			case b.save != "":
 				return b.saveModel(cmd.Context(), env)
@@ -69,6 +73,7 @@ medians over the samples. The weights of a small model stay in the cache, which 
 		},
 	}
 	b.bind(cmd)
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON, as -o json")
 	return cmd
 }
 

@@ -50,7 +50,7 @@ The peaks are loops of nothing but one multiply-add instruction, on all threads;
 
 // diagnosis is what wf doctor finds.
 type diagnosis struct {
-	Version     string   `json:"wf"`
+	Version     string   `json:"version"`
 	Go          string   `json:"go"`
 	Platform    string   `json:"platform"`
 	Features    []string `json:"features"`   // of the processor, those that arithmetic can use

@@ -40,6 +40,7 @@ Of a damaged file it shows what can be trusted, marks the rest, and exits as wf 
 				return err
 			}
 			v.Problems = problemList(problems(err))
+			v.Types, v.Tensors = append([]typeTotal{}, v.Types...), append([]tensorLine{}, v.Tensors...) // in JSON a list, also if empty
 			if asJSON {
 				return errors.Join(err, env.writeJSON(v))
 			}

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"io"
 	"math"
+	"os"
 
 	"github.com/spf13/cobra"
 	"github.com/wrinklefree/wf/convert/checkpoint"
@@ -20,7 +21,7 @@ func newLogitsCmd(env *environment) *cobra.Command {
 	var m modelFlags
 	var p promptFlags
 	mask, out := "causal", ""
-	var force bool
+	var force, asJSON bool
 	cmd := &cobra.Command{
 		Use:   "logits (-p TEXT | -f FILE | --token-ids IDS) -o OUT.safetensors",
 		Short: "Write the logits of every position, to compare machines or programs",
@@ -41,7 +42,17 @@ whole diffusion block as well.`,
 			if err != nil {
 				return err
 			}
-			return env.writeLogits(cmd.Context(), s, ids, mask, out, disk.CreateOptions{Force: force, Inputs: m.inputs()})
+			if err := writeLogits(cmd.Context(), s, ids, mask, out, disk.CreateOptions{Force: force, Inputs: m.inputs()}); err != nil {
+				return err
+			}
+			info, err := os.Stat(out)
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				return env.writeJSON(logitsReport{out, info.Size(), mask, len(ids), s.model.Config().Vocab})
+			}
+			return env.wrote(out, uint64(info.Size()))
 		},
 	}
 	m.bind(cmd)
@@ -51,12 +62,22 @@ whole diffusion block as well.`,
 	cmd.Flags().Var(oneOf(&mask, "causal", "block"), "mask", "causal or block")
 	cmd.Flags().StringVarP(&out, "output", "o", "", "safetensors `file` to write")
 	cmd.Flags().BoolVar(&force, "force", false, "replace an existing output")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print a JSON report")
 	cmd.MarkFlagRequired("output")
 	return cmd
 }
 
+// logitsReport is what wf logits --json prints.
+type logitsReport struct {
+	File  string `json:"file"`
+	Size  int64  `json:"size"`
+	Mask  string `json:"mask"`
+	Rows  int    `json:"rows"`
+	Vocab int    `json:"vocab"`
+}
+
 // writeLogits computes and writes chunk by chunk: the logits of a long prompt do not fit memory for a large vocabulary.
-func (env *environment) writeLogits(ctx context.Context, s *session, ids []int32, mask, path string, o disk.CreateOptions) error {
+func writeLogits(ctx context.Context, s *session, ids []int32, mask, path string, o disk.CreateOptions) error {
 	config := s.model.Config()
 	chunk, visible := logitsRows, infer.Mask{}
 	if mask == "block" {
@@ -97,10 +118,7 @@ func (env *environment) writeLogits(ctx context.Context, s *session, ids []int32
 	if err := buffered.Flush(); err != nil {
 		return err
 	}
-	if err := file.Commit(ctx); err != nil {
-		return err
-	}
-	return env.wrote(path, o.Need)
+	return file.Commit(ctx)
 }
 
 // eachLogits runs ids through the model, chunk rows a pass, and hands over each pass's logits [rows, vocab], in order.

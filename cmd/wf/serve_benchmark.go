@@ -18,6 +18,17 @@ type serveBenchmark struct {
 	iterations int
 	maxTokens  int
 	prompt     string
+	json       bool
+}
+
+// serveFigures is what --benchmark --json prints. Times are milliseconds, percentiles by nearest rank.
+type serveFigures struct {
+	Requests   int     `json:"requests"`
+	Tokens     int     `json:"tokens"`
+	TokensPerS float64 `json:"tokens_per_second"`
+	P50        float64 `json:"latency_p50_ms"`
+	P95        float64 `json:"latency_p95_ms"`
+	P99        float64 `json:"latency_p99_ms"`
 }
 
 func (b *serveBenchmark) bind(cmd *cobra.Command) {
@@ -26,6 +37,7 @@ func (b *serveBenchmark) bind(cmd *cobra.Command) {
 	f.IntVar(&b.iterations, "benchmark-iterations", 10, "requests that are measured")
 	f.IntVar(&b.maxTokens, "benchmark-max-tokens", 64, "new tokens of each at most")
 	f.StringVar(&b.prompt, "benchmark-prompt", "What is the capital of France?", "what is asked")
+	f.BoolVar(&b.json, "json", false, "print the figures of --benchmark as JSON")
 }
 
 func (v *service) benchmark(ctx context.Context, env *environment) error {
@@ -69,6 +81,10 @@ func (v *service) benchmark(ctx context.Context, env *environment) error {
 		}
 	}
 	slices.Sort(took)
+	if b.json {
+		ms := func(percent int) float64 { return float64(quantile(took, percent)) / float64(time.Millisecond) }
+		return env.writeJSON(serveFigures{len(took), tokens, float64(tokens) / total.Seconds(), ms(50), ms(95), ms(99)})
+	}
 	_, err = fmt.Fprintf(env.stdout, "requests    %d\ntokens      %d\ntokens/s    %.1f\nlatency p50 %v\nlatency p95 %v\nlatency p99 %v\n",
 		len(took), tokens, float64(tokens)/total.Seconds(), quantile(took, 50), quantile(took, 95), quantile(took, 99))
 	return err

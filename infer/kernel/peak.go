@@ -7,10 +7,10 @@ import (
 
 // Peak is how fast a loop of nothing but one multiply-add instruction runs: the limit of the kernels that use it.
 type Peak struct {
-	Kernel      string  // the row of the table whose products use it
-	Instruction string  // as in "VPMADDUBSW+VPADDW"
-	Integer     bool    // the ternary product's; else float32
-	GMACs       float64 // 1e9 multiply-adds a second, all threads together
+	Kernel      string  `json:"kernel"`      // the row of the table whose products use it
+	Instruction string  `json:"instruction"` // as in "VPMADDUBSW+VPADDW"
+	Integer     bool    `json:"integer"`     // the ternary product's; else float32
+	GMACs       float64 `json:"gmacs"`       // 1e9 multiply-adds a second, all threads together
 }
 
 // peakLoop runs turns of macs multiply-adds each.
