@@ -36,3 +36,8 @@ func Check(f *gguf.File, o Options, positions int) (*Outline, error) {
 		Pass: passBytes(c, min(positions, maxRows), positions, cmp.Or(o.Threads, runtime.GOMAXPROCS(0))),
 	}, nil
 }
+
+// Fits refuses a model that this machine cannot hold (MEMORY_ESTIMATE): all its weights, where they lie or laid out anew, and the buffers of a pass.
+func (o *Outline) Fits() error {
+	return fitsMemory("the weights and the buffers of a pass", o.Mapped+o.Weights+o.Pass, availableMemory())
+}

@@ -80,7 +80,7 @@ docs/api.md is the reference, docs/deploy has a container, a systemd unit and Ku
 }
 
 func (v *service) run(ctx context.Context, env *environment) error {
-	signal.Ignore(syscall.SIGHUP) // a service outlives the terminal it was started from
+	signal.Ignore(syscall.SIGHUP, syscall.SIGPIPE) // a service outlives the terminal it was started from, and whoever read its log
 	log := v.log(env)
 	keys, err := v.access.keys(env)
 	if err != nil {
@@ -158,7 +158,10 @@ func (v *service) check(env *environment) error {
 		return v.model.named(err)
 	}
 	defer f.Close()
-	_, err = infer.Check(f, v.model.options(env), v.decode.context)
+	outline, err := infer.Check(f, v.model.options(env), v.decode.context)
+	if err == nil {
+		err = outline.Fits()
+	}
 	return v.model.named(err)
 }
 

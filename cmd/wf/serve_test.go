@@ -9,7 +9,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -22,31 +21,44 @@ import (
 type running struct {
 	*exec.Cmd
 	url   string
+	log   io.ReadCloser
 	lines *bufio.Scanner
 }
 
+// startServe starts one and waits until it is ready.
 func startServe(t *testing.T, args ...string) *running {
 	t.Helper()
 	r := &running{Cmd: exec.Command("wf", append([]string{"serve", "--port", "0"}, args...)...)}
-	log, err := r.StderrPipe()
-	if err != nil {
+	r.start(t)
+	r.wait(t, "wf: ready")
+	return r
+}
+
+func (r *running) start(t *testing.T) {
+	t.Helper()
+	var err error
+	if r.log, err = r.StderrPipe(); err != nil {
 		t.Fatal(err)
 	}
 	if err := r.Start(); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { r.Process.Kill(); r.Wait() })
-	r.lines = bufio.NewScanner(log)
+	r.lines = bufio.NewScanner(r.log)
+}
+
+// wait reads the log up to a line with this text, and notes where the server listens.
+func (r *running) wait(t *testing.T, text string) {
+	t.Helper()
 	for r.lines.Scan() {
 		if _, rest, ok := strings.Cut(r.lines.Text(), "listening on "); ok {
 			r.url, _, _ = strings.Cut(rest, ";")
 		}
-		if strings.HasPrefix(r.lines.Text(), "wf: ready") {
-			return r
+		if strings.Contains(r.lines.Text(), text) {
+			return
 		}
 	}
-	t.Fatal("wf serve did not get ready")
-	return nil
+	t.Fatalf("wf serve ended before it said %q", text)
 }
 
 // end waits for the process and returns its exit status and what it logged.
@@ -59,13 +71,14 @@ func (r *running) end() (int, string) {
 	return r.ProcessState.ExitCode(), text.String()
 }
 
+// france is what the demonstration model answers with "The capital of France is Paris."
+const france = `{"messages":[{"role":"user","content":"What is the capital of France?"}]}`
+
 func TestServeSignals(t *testing.T) {
-	const body = `{"messages":[{"role":"user","content":"What is the capital of France?"}]}`
 	for name, signal := range map[string]syscall.Signal{"SIGTERM": syscall.SIGTERM, "SIGINT": syscall.SIGINT} {
 		t.Run("R111 idle "+name, func(t *testing.T) {
 			r := startServe(t)
-			r.Process.Signal(syscall.SIGHUP) // R112: ignored
-			resp, err := http.Post(r.url+"/v1/chat/completions", "application/json", strings.NewReader(body))
+			resp, err := http.Post(r.url+"/v1/chat/completions", "application/json", strings.NewReader(france))
 			if err != nil {
 				t.Fatal(err)
 			}
