@@ -29,17 +29,19 @@ func ternaryAVX2(sums []int32, panel []byte, x []int8, stride int) {
 	}
 }
 
-// finish16 does kernel.finish for 16 rows.
+// finish16 does kernel.finish for 16 rows of w and n of x, not 0.
 //
 //go:noescape
-func finish16(y *float32, sums *int32, shift int32, scale, a float32)
+func finish16(y *float32, stride int, sums, shift *int32, a *float32, scale float32, n int)
 
-func finishAVX2(y []float32, sums []int32, shift int32, scale, a float32) {
-	if len(y) != panelRows {
-		finishGeneric(y, sums, shift, scale, a)
+func finishAVX2(y []float32, stride, rows int, sums, shift []int32, scale float32, a []float32) {
+	n := len(a)
+	if rows != panelRows || n == 0 {
+		finishGeneric(y, stride, rows, sums, shift, scale, a)
 		return
 	}
-	finish16(&y[0], &sums[:panelRows][0], shift, scale, a)
+	_, _, _ = y[(n-1)*stride+panelRows-1], sums[n*panelRows-1], shift[n-1]
+	finish16(&y[0], stride, &sums[0], &shift[0], &a[0], scale, n)
 }
 
 // magnitude8 returns the largest x[i] without its sign, as a bit pattern; n is a multiple of 8.

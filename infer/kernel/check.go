@@ -97,11 +97,11 @@ var checks = []checkOf{
 		return numbers(sums)
 	}},
 	{"finish", func(k *kernel, d *checkData) []float32 {
-		y, sums := make([]float32, panelRows), make([]int32, panelRows)
+		y, sums := make([]float32, 3*panelRows), make([]int32, 3*panelRows)
 		for i := range sums {
 			sums[i] = int32(d.int8s[i]) << 8
 		}
-		k.finish(y, sums, -12345, 0.7, 1.3)
+		k.finish(y, panelRows, panelRows, sums, []int32{-12345, 0, 678}, 0.7, []float32{1.3, 5, 700})
 		return y
 	}},
 	{"magnitude", func(k *kernel, d *checkData) []float32 { return []float32{math.Float32frombits(k.magnitude(d.floats))} }},

@@ -27,9 +27,11 @@ func ternaryGeneric(sums []int32, panel []byte, x []int8, stride int) {
 	}
 }
 
-func finishGeneric(y []float32, sums []int32, shift int32, scale, a float32) {
-	for i, s := range sums[:len(y)] {
-		y[i] = float32(s-shift) * scale / a
+func finishGeneric(y []float32, stride, rows int, sums, shift []int32, scale float32, a []float32) {
+	for t, by := range a {
+		for r, s := range sums[t*panelRows:][:rows] {
+			y[t*stride+r] = float32(s-shift[t]) * scale / by
+		}
 	}
 }
 

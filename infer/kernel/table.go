@@ -9,8 +9,8 @@ type kernel struct {
 	// ternary computes sums[16*t+r] = Σ_c code(r, c) * x[t*stride+c], exactly, for the 16 rows of one panel (see Ternary for its bytes) and
 	// len(sums)/16 rows of x. The panel has cols/16*64 bytes; x is read up to cols, a multiple of 16.
 	ternary func(sums []int32, panel []byte, x []int8, stride int)
-	// finish computes y[i] = (f32(sums[i]-shift)*scale)/a for a panel, at most 16 rows.
-	finish func(y []float32, sums []int32, shift int32, scale, a float32)
+	// finish computes y[t*stride+r] = (f32(sums[16*t+r]-shift[t])*scale)/a[t] for all t of a and the rows r of a panel, at most 16.
+	finish func(y []float32, stride, rows int, sums, shift []int32, scale float32, a []float32)
 	// magnitude returns the largest x[i] without its sign, as a bit pattern: these order as the numbers do, infinity and NaN above all.
 	magnitude func(x []float32) uint32
 	// round computes q = clamp(RNE(x*a), -128, 127) and returns Σ q; |x*a| is below 2^22.

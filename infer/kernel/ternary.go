@@ -142,12 +142,10 @@ func (m *Product) panel(sums []int32, x *Activations, panel int) {
 		tokens := min(tokensPerCall, x.Rows-t0)
 		sums := sums[:tokens*panelRows]
 		active.ternary(sums, data, x.q[t0*x.stride:], x.stride)
-		for i := range tokens {
-			y := m.Y[(t0+i)*t.rows+lo:][:rows]
-			active.finish(y, sums[i*panelRows:][:rows], x.sum[t0+i], t.scale, x.A[t0+i])
-			if m.Bias != nil {
-				Add(y, m.Bias[lo:][:rows])
-			}
+		y := m.Y[t0*t.rows+lo:]
+		active.finish(y, t.rows, rows, sums, x.sum[t0:], t.scale, x.A[t0:][:tokens])
+		for i := 0; i < tokens && m.Bias != nil; i++ {
+			Add(y[i*t.rows:][:rows], m.Bias[lo:][:rows])
 		}
 	}
 }

@@ -160,16 +160,22 @@ group:
 	VZEROUPPER
 	RET
 
-// func finish16(y *float32, sums *int32, shift int32, scale, a float32)
-//	for i := range 16 { y[i] = float32(sums[i]-shift) * scale / a }
-TEXT ·finish16(SB), NOSPLIT, $0-28
+// func finish16(y *float32, stride int, sums, shift *int32, a *float32, scale float32, n int)
+//	for t := range n { for r := range 16 { y[t*stride+r] = float32(sums[16*t+r]-shift[t]) * scale / a[t] } }
+//	DI y, DX stride in bytes, SI sums, R8 shift, R9 a, CX left, Y2 shift, Y3 scale, Y4 a
+TEXT ·finish16(SB), NOSPLIT, $0-56
 	MOVQ y+0(FP), DI
-	MOVQ sums+8(FP), SI
-	MOVL shift+16(FP), AX
-	VMOVD AX, X2
-	VPBROADCASTD X2, Y2
-	VBROADCASTSS scale+20(FP), Y3
-	VBROADCASTSS a+24(FP), Y4
+	MOVQ stride+8(FP), DX
+	SHLQ $2, DX
+	MOVQ sums+16(FP), SI
+	MOVQ shift+24(FP), R8
+	MOVQ a+32(FP), R9
+	VBROADCASTSS scale+40(FP), Y3
+	MOVQ n+48(FP), CX
+
+loop:
+	VPBROADCASTD (R8), Y2
+	VBROADCASTSS (R9), Y4
 	VMOVDQU 0(SI), Y0
 	VMOVDQU 32(SI), Y1
 	VPSUBD Y2, Y0, Y0
@@ -182,6 +188,12 @@ TEXT ·finish16(SB), NOSPLIT, $0-28
 	VDIVPS Y4, Y1, Y1
 	VMOVUPS Y0, 0(DI)
 	VMOVUPS Y1, 32(DI)
+	ADDQ DX, DI
+	ADDQ $64, SI
+	ADDQ $4, R8
+	ADDQ $4, R9
+	DECQ CX
+	JNZ loop
 	VZEROUPPER
 	RET
 

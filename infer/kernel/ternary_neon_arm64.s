@@ -272,23 +272,30 @@ group:
 	FMUL(5, S, S); \
 	FDIV(6, S, S)
 
-// func finish16NEON(y *float32, sums *int32, shift int32, scale, a float32)
-//	for i := range 16 { y[i] = float32(sums[i]-shift) * scale / a }
-TEXT ·finish16NEON(SB), NOSPLIT, $0-28
+// func finish16NEON(y *float32, stride int, sums, shift *int32, a *float32, scale float32, n int)
+//	for t := range n { for r := range 16 { y[t*stride+r] = float32(sums[16*t+r]-shift[t]) * scale / a[t] } }
+TEXT ·finish16NEON(SB), NOSPLIT, $0-56
 	MOVD y+0(FP), R0
-	MOVD sums+8(FP), R1
-	MOVW shift+16(FP), R2
-	VDUP R2, V4.S4
-	MOVW scale+20(FP), R2
+	MOVD stride+8(FP), R5
+	MOVD sums+16(FP), R1
+	MOVD shift+24(FP), R3
+	MOVD a+32(FP), R4
+	MOVW scale+40(FP), R2
 	VDUP R2, V5.S4
-	MOVW a+24(FP), R2
-	VDUP R2, V6.S4
-	VLD1 (R1), [V0.S4, V1.S4, V2.S4, V3.S4]
+	MOVD n+48(FP), R6
+
+loop:
+	VLD1R.P 4(R3), [V4.S4]
+	VLD1R.P 4(R4), [V6.S4]
+	VLD1.P 64(R1), [V0.S4, V1.S4, V2.S4, V3.S4]
 	FINISH4(0, V0)
 	FINISH4(1, V1)
 	FINISH4(2, V2)
 	FINISH4(3, V3)
 	VST1 [V0.S4, V1.S4, V2.S4, V3.S4], (R0)
+	ADD R5<<2, R0, R0
+	SUBS $1, R6
+	BNE loop
 	RET
 
 // func magnitude16NEON(x *float32, n int) uint32

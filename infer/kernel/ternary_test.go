@@ -138,15 +138,20 @@ func TestTernaryKernels(t *testing.T) {
 func TestFinish(t *testing.T) {
 	rng := newRand(t)
 	eachKernel(t, func(t *testing.T, k kernel) {
-		for n := range panelRows + 1 {
-			sums := make([]int32, n)
+		for rows := range panelRows + 1 {
+			n, stride := rng.IntN(4), rows+rng.IntN(3)
+			sums, shift, a := make([]int32, n*panelRows), make([]int32, n), make([]float32, n)
 			for i := range sums {
 				sums[i] = int32(rng.Uint32())
 			}
-			sums, got, want := guarded(t, sums), guarded(t, make([]float32, n)), make([]float32, n)
-			shift, scale, a := int32(rng.Uint32()), rng.Float32(), rng.Float32()
-			k.finish(got, sums, shift, scale, a)
-			finishGeneric(want, sums, shift, scale, a)
+			for i := range a {
+				shift[i], a[i] = int32(rng.Uint32()), rng.Float32()
+			}
+			sums, shift, a = guarded(t, sums), guarded(t, shift), guarded(t, a)
+			want, scale := make([]float32, max(0, (n-1)*stride+rows)), rng.Float32()
+			got := guarded(t, want)
+			k.finish(got, stride, rows, sums, shift, scale, a)
+			finishGeneric(want, stride, rows, sums, shift, scale, a)
 			requireSame(t, "finish", got, want)
 		}
 	})
