@@ -75,7 +75,7 @@ follows a hole in the same block. The prompt, if there is one, comes before it.`
 				return err
 			}
 			if asJSON {
-				return env.writeJSON(generation{s.name, ids, r.IDs, text.String(), r.FinishReason, r})
+				return env.writeJSON(generation{s.name, ids, r})
 			}
 			env.timing(r)
 			return nil
@@ -95,12 +95,9 @@ follows a hole in the same block. The prompt, if there is one, comes before it.`
 
 // generation is what --json prints.
 type generation struct {
-	Model        string            `json:"model"`
-	PromptIDs    []int32           `json:"prompt_ids"`
-	NewIDs       []int32           `json:"new_ids"`
-	Text         string            `json:"text"`
-	FinishReason string            `json:"finish_reason"`
-	Report       *diffusion.Result `json:"report"`
+	Model     string  `json:"model"`
+	PromptIDs []int32 `json:"prompt_ids"`
+	*diffusion.Result
 }
 
 // answer collects the settled text, and shows it as it comes.
