@@ -120,7 +120,7 @@ func (b *bench) bind(cmd *cobra.Command) {
 	f.Var(&b.threshold, "threshold", "of the answers: take a masked token whose confidence exceeds this, 0 to 1 (the file's, else the dialect's)")
 	f.BoolVar(&b.subBlockCache, "sub-block-cache", false, "of the answers: rerun a sub-block alone where that is possible")
 	f.IntVar(&b.maxTokens, "max-tokens", 96, "tokens of an answer at most (0: no answers)")
-	f.StringVar(&b.eval, "eval", "", "ask the questions in `file`: JSON lines with question and answer")
+	f.StringVar(&b.eval, "eval", "", "ask the questions in `file`: JSON lines, as of wf eval")
 	f.Var(&b.sweep, "sweep", "answer at each threshold: threshold=LOW:HIGH[:STEP]")
 	b.bindLoading(cmd)
 	cmd.RegisterFlagCompletionFunc("synthetic", cobra.FixedCompletions(shapeNames(), cobra.ShellCompDirectiveNoFileComp))
@@ -176,7 +176,7 @@ func (b *bench) run(ctx context.Context, env *environment) (*benchReport, error)
 }
 
 // runThreads measures every model with one number of threads.
-func (b *bench) runThreads(ctx context.Context, env *environment, r *benchReport, questions []exam) (err error) {
+func (b *bench) runThreads(ctx context.Context, env *environment, r *benchReport, questions []question) (err error) {
 	var machine *yardstick
 	if b.peak {
 		if machine, err = newYardstick(b.threadsUsed()); err != nil {

@@ -1,32 +1,19 @@
 package main
 
 import (
-	"bufio"
-	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
-	"io"
 	"math"
 	"strconv"
 	"strings"
 	"time"
 
-	"github.com/wrinklefree/wf/gguf/disk"
-	"github.com/wrinklefree/wf/gguf/fault"
 	"github.com/wrinklefree/wf/infer"
 	"github.com/wrinklefree/wf/infer/diffusion"
-	"github.com/wrinklefree/wf/infer/tokenizer"
 )
 
-// exam is a question with its only right answer. Without an answer it is there to be timed.
-type exam struct {
-	Question string `json:"question"`
-	Answer   string `json:"answer"`
-}
-
 // sampleQuestions are asked without --eval.
-var sampleQuestions = []exam{
+var sampleQuestions = []question{
 	{Question: "What is the capital of France?"}, {Question: "What is 12 plus 10?"}, {Question: "Explain I2_S."}, {Question: "Tell me the opposite of left."},
 }
 
@@ -66,39 +53,11 @@ func (s *sweep) Set(text string) error {
 }
 
 // questions reads the --eval file.
-func (b *bench) questions() ([]exam, error) {
+func (b *bench) questions() ([]question, error) {
 	if b.eval == "" {
 		return sampleQuestions, nil
 	}
-	f, err := disk.Open(b.eval)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	if f.Size() > maxPromptBytes {
-		return nil, fault.New("PROMPT_TOO_LONG", "%s: %d bytes of questions; the limit is %d", b.eval, f.Size(), maxPromptBytes)
-	}
-	text, err := io.ReadAll(io.NewSectionReader(f, 0, f.Size()))
-	if err != nil {
-		return nil, err
-	}
-	var all []exam
-	lines := bufio.NewScanner(bytes.NewReader(text))
-	lines.Buffer(nil, maxPromptBytes)
-	for lines.Scan() {
-		var q exam
-		if len(bytes.TrimSpace(lines.Bytes())) == 0 {
-			continue
-		}
-		if err := json.Unmarshal(lines.Bytes(), &q); err != nil || q.Question == "" || q.Answer == "" {
-			return nil, fault.New("BAD_PROMPT", "%s: line %d is not a JSON object with question and answer", b.eval, len(all)+1)
-		}
-		all = append(all, q)
-	}
-	if len(all) == 0 {
-		return nil, fault.New("BAD_PROMPT", "%s: no questions", b.eval)
-	}
-	return all, lines.Err()
+	return readQuestions(b.eval)
 }
 
 // answerRow is what answering all questions in one way came to.
@@ -116,15 +75,15 @@ type answerRow struct {
 	BlockP99      float64  `json:"block_p99_ms"`
 	Exact         *float64 `json:"exact"` // share, 0..1; nil without right answers
 
-	steps, right int
-	decoding     [][]float64 // seconds by question and round
-	blocks       []float64   // ms
-	firstBlocks  []float64   // ms
+	tally       tally
+	decoding    [][]float64 // seconds by question and round
+	blocks      []float64   // ms
+	firstBlocks []float64   // ms
 }
 
 // addAnswers asks every question in every way in turn, so that a noisy machine disturbs all ways alike, and all of that as often as a test is
 // repeated. An answer's time is the median of its rounds.
-func (r *benchReport) addAnswers(ctx context.Context, b *bench, s *session, questions []exam, env *environment) error {
+func (r *benchReport) addAnswers(ctx context.Context, b *bench, s *session, questions []question, env *environment) error {
 	ways := []*float32{b.threshold.value}
 	if len(b.sweep.thresholds) > 0 {
 		ways = nil
@@ -151,7 +110,7 @@ func (r *benchReport) addAnswers(ctx context.Context, b *bench, s *session, ques
 					Mode: b.mode, Threshold: ways[w], BlockSize: b.block, SubBlockSize: b.subBlock, SubBlockCache: b.subBlockCache,
 					MaxTokens: b.maxTokens, Stop: s.tokenizer.Stop(), Text: s.tokenizer.NewStream(),
 				}
-				if err := rows[w].ask(ctx, s.model, prompt, i, q.Answer, o); err != nil {
+				if err := rows[w].ask(ctx, s.model, prompt, i, q, o); err != nil {
 					return err
 				}
 			}
@@ -164,16 +123,8 @@ func (r *benchReport) addAnswers(ctx context.Context, b *bench, s *session, ques
 	return nil
 }
 
-// prompt puts the chat template around a question, if the model has one.
-func (s *session) prompt(question string) ([]int32, error) {
-	if s.tokenizer.HasChatTemplate() {
-		return s.tokenizer.Chat([]tokenizer.Message{{Role: "user", Content: question}}, true)
-	}
-	return s.tokenizer.Encode(question, tokenizer.EncodeOptions{AddBOS: true}), nil
-}
-
 // ask times one answer pass by pass. A block's time is that of its denoise steps and its commit.
-func (a *answerRow) ask(ctx context.Context, m *infer.Model, prompt []int32, question int, answer string, o diffusion.Options) error {
+func (a *answerRow) ask(ctx context.Context, m *infer.Model, prompt []int32, number int, q question, o diffusion.Options) error {
 	block, open := 0, -1 // of the last denoise step; the one whose time is being added up
 	o.OnEvent = func(e diffusion.Event) {
 		if e.Pass > 0 {
@@ -216,16 +167,10 @@ func (a *answerRow) ask(ctx context.Context, m *infer.Model, prompt []int32, que
 	if blocks > 0 {
 		a.firstBlocks = append(a.firstBlocks, first)
 	}
-	if a.decoding[question] = append(a.decoding[question], decoding); len(a.decoding[question]) > 1 {
+	if a.decoding[number] = append(a.decoding[number], decoding); len(a.decoding[number]) > 1 {
 		return nil // the same answer as in the first round
 	}
-	r := d.Result()
-	a.Answers++
-	a.Tokens += r.Stats.NewTokens
-	a.steps += r.Stats.DenoiseSteps()
-	if r.Text == answer {
-		a.right++
-	}
+	a.tally.add(q, d.Result())
 	return nil
 }
 
@@ -234,15 +179,16 @@ func (a *answerRow) finish(hasAnswers bool) {
 	for _, rounds := range a.decoding {
 		seconds += median(rounds)
 	}
+	a.Answers, a.Tokens = a.tally.asked, a.tally.tokens
 	a.TokensPerS = float64(a.Tokens) / seconds
-	if a.steps > 0 {
-		a.TokensPerStep = float64(a.Tokens) / float64(a.steps)
-		a.StepsPerBlock = float64(a.steps*len(a.decoding[0])) / float64(len(a.blocks))
+	if len(a.blocks) > 0 {
+		a.TokensPerStep = a.tally.tokensPerStep()
+		a.StepsPerBlock = float64(a.tally.steps*len(a.decoding[0])) / float64(len(a.blocks))
 		a.FirstBlockMS = median(a.firstBlocks)
 	}
 	a.BlockP50, a.BlockP95, a.BlockP99 = percentile(a.blocks, 0.50), percentile(a.blocks, 0.95), percentile(a.blocks, 0.99)
 	if hasAnswers {
-		share := float64(a.right) / float64(a.Answers)
+		share := a.tally.exact()
 		a.Exact = &share
 	}
 }

@@ -1,8 +1,6 @@
 package main
 
 import (
-	"bufio"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"math"
@@ -15,63 +13,27 @@ import (
 	"github.com/wrinklefree/wf/convert"
 	"github.com/wrinklefree/wf/infer"
 	"github.com/wrinklefree/wf/infer/diffusion"
-	"github.com/wrinklefree/wf/infer/tokenizer"
 )
 
-// tally is the outcome of asking questions.
-type tally struct {
-	right, asked  map[string]int // by split
-	tokens, steps int            // new tokens; passes that took them
-}
+func (e *evaluation) share(split string) float64 { return e.splits[split].exact() }
 
-func (a *tally) share(split string) float64 { return float64(a.right[split]) / float64(a.asked[split]) }
-
-// ask puts each question through the chat template and counts exact answers. A question may cost 96 new tokens, as in the reference's scores.
-func ask(t *testing.T, m *infer.Model, questions []question, o diffusion.Options) *tally {
+// ask does what wf eval does, with at most 96 new tokens to a question, as in the reference's scores.
+func ask(t *testing.T, m *infer.Model, questions []question, o diffusion.Options) *evaluation {
 	t.Helper()
-	tok := loadTokenizer(t, m)
-	a := &tally{right: map[string]int{}, asked: map[string]int{}}
-	for _, q := range questions {
-		o.MaxTokens, o.Stop, o.Text = 96, tok.Stop(), tok.NewStream()
-		prompt, err := tok.Chat([]tokenizer.Message{{Role: "user", Content: q.Question}}, true)
-		if err != nil {
-			t.Fatal(err)
-		}
-		r, err := diffusion.Generate(t.Context(), m, prompt, o)
-		if err != nil {
-			t.Fatal(err)
-		}
-		a.asked[q.Split]++
-		if r.Text == q.Answer {
-			a.right[q.Split]++
-		}
-		a.tokens += r.Stats.NewTokens
-		a.steps += r.Stats.DenoiseSteps() + r.Stats.Passes[diffusion.Decode]
-	}
-	return a
-}
-
-// question is one line of eval.jsonl.
-type question struct {
-	Split, Group, Question, Answer string
-}
-
-func readQuestions(t *testing.T) (questions []question) {
-	t.Helper()
-	f, err := os.Open(tinydlm + "eval.jsonl")
+	o.MaxTokens = 96
+	s := &session{name: "m", model: m, tokenizer: loadTokenizer(t, m)}
+	e, err := s.evaluate(t.Context(), questions, o, func(string) {})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer f.Close()
-	lines := bufio.NewScanner(f)
-	for lines.Scan() {
-		var q question
-		if err := json.Unmarshal(lines.Bytes(), &q); err != nil {
-			t.Fatal(err)
-		}
-		questions = append(questions, q)
-	}
-	if err := lines.Err(); err != nil {
+	return e
+}
+
+// questionsOfTiny are those of testdata/tinydlm/eval.jsonl.
+func questionsOfTiny(t *testing.T) []question {
+	t.Helper()
+	questions, err := readQuestions(tinydlm + "eval.jsonl")
+	if err != nil {
 		t.Fatal(err)
 	}
 	return questions
@@ -103,7 +65,7 @@ func TestEval(t *testing.T) {
 	if len(scores.Modes) != len(evalModes) {
 		t.Fatalf("%d modes in scores.json, %d here", len(scores.Modes), len(evalModes))
 	}
-	questions := readQuestions(t)
+	questions := questionsOfTiny(t)
 	types, all := []string{"f32", "i2_s"}, os.Getenv("WF_EVAL") == "all"
 	if all {
 		types = []string{"f32", "f16", "i2_s"}
@@ -118,12 +80,12 @@ func TestEval(t *testing.T) {
 			}
 			t.Run(typ+"/"+mode, func(t *testing.T) {
 				a := ask(t, m, questions, evalModes[mode])
-				perStep := float64(a.tokens) / float64(a.steps)
+				perStep := a.tokensPerStep()
 				t.Logf("train %.4f (%.4f), held out %.4f (%.4f), %.3f tokens a step (%.3f)", a.share("train"), want.Train, a.share("held_out"), want.Held,
 					perStep, want.Tokens)
 				table += fmt.Sprintf("| %s | %s | %.1f %% | %.1f %% | %.1f |\n", strings.ToUpper(typ), mode, 100*a.share("train"), 100*a.share("held_out"), perStep)
 				if !(math.Abs(a.share("train")-want.Train) <= 0.02) || !(math.Abs(a.share("held_out")-want.Held) <= 0.02) {
-					t.Errorf("exact match %v of %v; want %v and %v within two points", a.right, a.asked, want.Train, want.Held)
+					t.Errorf("exact match %v and %v; want %v and %v within two points", a.share("train"), a.share("held_out"), want.Train, want.Held)
 				}
 				if !(math.Abs(perStep-want.Tokens) <= 0.02*want.Tokens) {
 					t.Errorf("%.3f tokens a denoise step; want %.3f within 2 %%", perStep, want.Tokens)
@@ -136,11 +98,11 @@ func TestEval(t *testing.T) {
 	}
 	requireTable(t, "wf-tiny.md", table)
 	path := convertTo(t, tinydlm+"hf", convert.Options{Type: "i2_s"})
-	var first *tally
+	var first *evaluation
 	for _, threads := range []int{1, 2, 3, 8} {
 		t.Run(fmt.Sprintf("i2_s/%d threads", threads), func(t *testing.T) {
 			a := ask(t, loadModel(t, path, infer.Options{Threads: threads}), questions, evalModes["iterative 0.9"])
-			if first == nil {
+			if a.seconds = 0; first == nil {
 				first = a
 			}
 			if !reflect.DeepEqual(a, first) {

@@ -191,6 +191,11 @@ var faultCodes = []struct {
 	{"TRACE_UNSUPPORTED", exitUnsupported, "a newer wf wrote the trace", "use that version"},
 	{"TRACE_LIMIT", exitLimit, "a trace is larger than any answer makes it", "record it again with wf generate --trace"},
 
+	// Evaluation.
+	{"EVAL_MALFORMED", exitRefused, "a line of a question file is no JSON object with question and answer", "the message names the line"},
+	{"EVAL_LIMIT", exitLimit, "a question file is larger than 64 MiB or more than 100,000 questions", "cut it into several"},
+	{"EVAL_BELOW_MIN", exitRefused, "fewer answers are exact than --min asks for", "--json and --junit list the wrong ones"},
+
 	// Requests of a running engine. The command line sees none of them; their status says what kind of trouble they are.
 	{"OVERLOADED", exitLimit, "too many requests wait, or one has waited too long", "try again after the time that the answer names"},
 	{"DRAINING", exitBusy, "the server is shutting down", "ask another one"},

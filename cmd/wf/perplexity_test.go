@@ -13,7 +13,7 @@ import (
 // kept. Both dialects, with and without shifted logits.
 func TestPerplexity(t *testing.T) {
 	var text strings.Builder
-	for _, q := range readQuestions(t)[:40] {
+	for _, q := range questionsOfTiny(t)[:40] {
 		text.WriteString(q.Question + " " + q.Answer + "\n")
 	}
 	const context, chunks, block = 128, 2, 32

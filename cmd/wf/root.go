@@ -45,7 +45,7 @@ func newRootCmd(env *environment) *cobra.Command {
 	}{
 		{"Get a model:", []*cobra.Command{newConvertCmd(env), newQuantizeCmd(env), newInspectCmd(env)}},
 		{"Run it:", []*cobra.Command{newGenerateCmd(env), newServeCmd(env)}},
-		{"Check it:", []*cobra.Command{newVerifyCmd(env), newPerplexityCmd(env), newTokenizeCmd(env), newLogitsCmd(env)}},
+		{"Check it:", []*cobra.Command{newVerifyCmd(env), newEvalCmd(env), newPerplexityCmd(env), newTokenizeCmd(env), newLogitsCmd(env)}},
 		{"This machine:", []*cobra.Command{newDoctorCmd(env), newBenchCmd(env), newConfigCmd(env), newCompletionCmd(env), newVersionCmd(env)}},
 	} {
 		root.AddGroup(&cobra.Group{ID: room.title, Title: room.title})

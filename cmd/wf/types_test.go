@@ -38,7 +38,7 @@ var typeChoices = []struct {
 // eval) all 300, and the table that it prints must be the one in docs/types.md.
 func TestTypesPage(t *testing.T) {
 	source := convertTo(t, tinydlm+"hf", convert.Options{Type: "f32"})
-	questions, all := readQuestions(t), os.Getenv("WF_EVAL") == "all"
+	questions, all := questionsOfTiny(t), os.Getenv("WF_EVAL") == "all"
 	if !all {
 		for i := range len(questions) / 30 {
 			questions[i] = questions[30*i]
