@@ -2,7 +2,7 @@
 GO ?= go
 export CGO_ENABLED = 0
 
-.PHONY: build install test check race purego arm64 bench generate man pictures peers clients gateway families soak fuzz interop eval clean
+.PHONY: build install test check race purego arm64 bench generate man transcript pictures peers clients gateway page families soak fuzz interop eval clean
 
 build: ## build ./bin/wf, one static binary
 	$(GO) build -trimpath -ldflags "-s -w" -o bin/wf ./cmd/wf
@@ -35,6 +35,9 @@ man: build ## the manual pages, in bin/man, read by mandoc where it is installed
 	bin/wf man bin/man/man1
 	@if command -v mandoc >/dev/null; then ! mandoc -T lint -W warning bin/man/man1/*.1 | grep -v 'missing date'; fi
 
+transcript: ## docs/first-ten-minutes.md again: every command of a newcomer, with output and time (needs curl and port 30000; a minute)
+	docs/transcript.sh
+
 pictures: build ## measure what docs/performance.md shows, and draw it (minutes; quiet machine)
 	bin/wf bench --synthetic bitnet-2b --peak -o csv >docs/performance/roofline.csv
 	bin/wf bench -p 0 -n 0 --eval testdata/tinydlm/eval.jsonl --sweep threshold=0.5:0.95 -o csv >docs/performance/sweep.csv
@@ -51,6 +54,9 @@ clients: build ## OpenAI's Python and Node clients against wf serve (needs Pytho
 
 gateway: build ## sglang-router from PyPI before two workers, one of which is killed
 	infer/server/clienttest/gateway.sh bin/wf
+
+page: build ## Chromium drives the page and writes docs/pictures (Debian's chromium, which it installs where it is missing)
+	infer/server/pagetest/run.sh bin/wf
 
 families: ## testdata/families again, by the tools that make the real ones (needs Python with torch, transformers, tokenizers, sentencepiece)
 	cd testdata/families && python3 -B make_tokenizers.py && python3 -B make.py

@@ -4,8 +4,8 @@ import { element, icon, iconButton, number } from "./dom.js";
 //
 // A recording is plain data, and is what conversations keep:
 //
-//   prompt      [{text}] of positions 0, 1, ...; or empty
-//   start       the answer's first position; undefined while nobody knows
+//   prompt      [{id, text}] of the positions before the answer's first, as many as are known
+//   start       the answer's first position; undefined: all of the prompt is known, or nothing of it
 //   end         the position behind its last token; 0 while nobody knows
 //   block_size  positions in a block
 //   steps       [{event, block, sub, step, take: [{position, id, text, confidence}], at}], as in docs/api.md; at is milliseconds since the first
@@ -38,18 +38,18 @@ export function summary(recording, n) {
   const passes = shown.filter((step) => step.event === "denoise").length;
   const tokens = shown.reduce((sum, step) => sum + tokensOf(recording, step), 0);
   const seconds = shown.length > 1 ? (shown.at(-1).at - shown[0].at) / 1000 : 0;
-  const rate = n === recording.steps.length && recording.rate ? recording.rate : seconds > 0 ? (tokens - tokensOf(recording, shown[0])) / seconds : undefined;
+  const rate = recording.rate ?? (seconds > 0 ? (tokens - tokensOf(recording, shown[0])) / seconds : undefined); // while it comes: as steps arrive
   return { passes, tokens, perStep: passes ? tokens / passes : 0, rate };
 }
 
-/** sureness spreads confidences, most of which lie close to 1, over 0..1: 0.9 is at a third, 0.99 at two thirds, 0.999 at the end. */
+/** sureness spreads confidences, most of which lie close to 1, over 0..1: 0.9 is at a quarter, 0.99 in the middle, 0.9999 at the end. */
 export function sureness(confidence) {
-  return Math.min(1, Math.max(0, -Math.log10(Math.max(1 - confidence, 1e-9)) / 3));
+  return Math.min(1, Math.max(0, -Math.log10(Math.max(1 - confidence, 1e-9)) / 4));
 }
 
 const percent = (confidence) => `${(confidence * 100).toFixed(confidence > 0.999 ? 3 : confidence > 0.99 ? 2 : 1)} %`;
-const isControl = (text) => /^<\|?[^<>\s]*\|?>$/.test(text);
-const visible = (text) => text.trim() || (text.includes("\n") ? "↵" : "␣");
+const controlName = (text) => /^<\|?([^<>|\s]+)\|?>$/.exec(text)?.[1]; // <|im_end|>, </s>
+const visible = (text) => controlName(text) ?? (text.trim() || (text.includes("\n") ? "↵" : "␣"));
 
 /**
  * Player moves along a number of steps: a slider, buttons, and play at a speed. While it follows, it stays at the last step. onmove(n) is told whenever the
@@ -240,16 +240,16 @@ export class UnmaskView {
   fill(cell, position, start, settled, n) {
     const { recording } = this;
     const piece = cell.firstChild;
-    const known = position < start ? recording.prompt?.[position] : settled?.[0];
+    const known = position < start ? recording.prompt?.[position - start + recording.prompt.length] : settled?.[0];
     let state = "mask";
     if (position < start) state = "prompt";
     else if (recording.end && position >= recording.end) state = settled ? "past" : "off";
     else if (settled) state = settled[1] === n ? "new" : "settled";
-    const text = known ? visible(known.text) : "";
+    const text = known && state !== "past" ? visible(known.text) : "";
     cell.dataset.position = position;
     cell.dataset.state = state;
-    cell.dataset.kind = !known ? "" : isControl(known.text) ? "control" : /^[\s]/.test(known.text) ? "word" : "joined";
-    cell.dataset.length = text.length > 11 ? "long" : text.length > 8 ? "wide" : "";
+    cell.dataset.kind = !known ? "" : controlName(known.text) ? "control" : /^[\s]/.test(known.text) ? "word" : "joined";
+    cell.dataset.length = text.length > 11 ? "long" : text.length > 8 ? "wide" : text.length > 5 ? "word" : "";
     if (piece.textContent !== text) piece.textContent = text;
     const confidence = settled?.[0].confidence;
     cell.dataset.unknown = settled !== undefined && typeof confidence !== "number" ? "unknown" : "";
@@ -293,12 +293,13 @@ export class UnmaskView {
     const masks = this.cells.filter((cell) => cell.dataset.state === "mask").length;
     const { passes, perStep, rate } = summary(recording, n);
     const total = recording.steps.filter((step) => step.event === "denoise").length;
-    const words = { denoise: "denoise step", next: "next token", fill: "best guesses" };
-    const what = !step ? (recording.steps.length ? "All masked" : "Waiting for the first step") : `${step.take.length} ${step.take.length === 1 ? "token" : "tokens"} settled by a ${words[step.event]}`;
+    const count = step && `${step.take.length} ${step.take.length === 1 ? "token" : "tokens"}`;
+    const what = !step ? (recording.steps.length ? "All is masked" : "Waiting for the first step") :
+      { denoise: `${count} settled`, next: "The next token, without a threshold", fill: `${count} filled in with the best guesses` }[step.event];
     this.heading.textContent = blocks.length > 1 ? `Block ${blocks.indexOf(first) + 1} of ${blocks.length}` : "Block";
     this.grid.setAttribute("aria-label", `Positions ${first} to ${first + size - 1}: ${masks} masked`);
-    this.facts([["step", `${passes} / ${total}`], ["tokens a step", passes ? number(perStep) : "–"], ["tokens/s", rate ? number(rate) : "–"], ["masked", String(masks)]]);
-    this.words = `Step ${n} of ${recording.steps.length}. ${what}; ${masks} masked in this block.`;
+    this.facts([["denoise steps", `${passes} / ${total}`], ["tokens a step", passes ? number(perStep) : "–"], ["tokens/s", rate ? number(rate) : "–"], ["masked", String(masks)]]);
+    this.words = `${n} of ${recording.steps.length}: ${what}${masks ? `, ${masks} masked` : ""}.`;
     this.detail.textContent = this.words;
     if (this.player) this.detail.setAttribute("aria-live", this.player.following || this.player.timer ? "off" : "polite");
   }
@@ -344,6 +345,6 @@ export class UnmaskView {
 
 /** legend explains the colours. */
 function legend() {
-  return element("p", { class: "legend" }, element("span", { class: "legend-mask", "aria-hidden": "true" }), " masked ",
-    "50 %", element("span", { class: "legend-scale", "aria-hidden": "true" }), "99.9 % sure");
+  return element("p", { class: "legend" }, element("span", { class: "legend-mask", "aria-hidden": "true" }), "masked",
+    element("span", { class: "legend-from" }, "50 %"), element("span", { class: "legend-scale", "aria-hidden": "true" }), "99.99 % sure");
 }
