@@ -55,7 +55,7 @@ func TestPictures(t *testing.T) {
 	w.set("#settings [name=sub_block_size]", "32") // anywhere in the block
 	w.click("#settings-form .primary")
 	w.send(fox)
-	w.at(11)
+	w.at(12)
 	w.do(chromedp.Evaluate(`document.querySelector("#log").scrollTop = 1e6`, nil))
 	w.picture("page-light.png")
 	w.scheme("dark")
@@ -76,7 +76,7 @@ func TestPictures(t *testing.T) {
 	w.press("K", input.ModifierAlt)
 	w.scheme("dark")
 	w.phone()
-	w.at(11)
+	w.at(12)
 	w.do(chromedp.Evaluate(`document.querySelector(".answer:last-child .unmask").scrollIntoView({block: "start"})`, nil))
 	w.picture("page-phone.png")
 	w.quiet(false)
