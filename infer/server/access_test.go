@@ -40,10 +40,10 @@ func TestKeys(t *testing.T) {
 			}
 		})
 	}
-	t.Run("R119 1 MiB", func(t *testing.T) { // net/http's limit of headers comes first, and closes the connection while we write
-		r, err := h.try(t.Context(), "GET", "/v1/models", nil, "Authorization", "Bearer "+strings.Repeat("x", 1<<20))
-		if err == nil && r.status != 431 {
-			t.Error(r.status)
+	t.Run("R119 1 MiB", func(t *testing.T) { // a header of that size is refused before anything in it is looked at
+		host := strings.TrimPrefix(h.url, "http://")
+		if got := h.raw(t, "GET /v1/models HTTP/1.1\r\nHost: "+host+"\r\nAuthorization: Bearer "+strings.Repeat("x", 1<<20)+"\r\n\r\n"); !strings.Contains(got, "431") {
+			t.Errorf("got %q, want 431", got)
 		}
 	})
 	for _, k := range []string{key, otherKey} {

@@ -3,11 +3,14 @@ package server
 import (
 	"encoding/json"
 	"math"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/wrinklefree/wf/infer"
+	"github.com/wrinklefree/wf/infer/kernel"
+	"github.com/wrinklefree/wf/infer/tokenizer/template"
 )
 
 // fill sets all logits of a pass.
@@ -92,13 +95,45 @@ func TestPanics(t *testing.T) {
 		h.Use(&m)
 		h.answers(t)
 	})
+	t.Run("R99 in a template", func(t *testing.T) { // of one statement, which is nil
+		m := *h.Server.model.Load()
+		broken, tokens, bug := m, *h.tokens, new(template.Template)
+		body := settable(bug, "body")
+		body.Set(reflect.MakeSlice(body.Type(), 1, 1))
+		settable(&tokens, "chat").Set(reflect.ValueOf(bug))
+		broken.Tokenizer = &tokens
+		h.Use(&broken)
+		h.ask("POST", chatPath, france).wantError(t, 500, "internal_error", "")
+		h.Use(&m)
+		h.answers(t)
+	})
+	t.Run("R99 in a worker goroutine", func(t *testing.T) {
+		pool := kernel.NewPool(3)
+		defer pool.Close()
+		h.model.hook(func([]*infer.Segment) {
+			pool.Run(3, 1, func(lo, _ int) {
+				if lo > 0 {
+					panic("secret-marker")
+				}
+			})
+		}, nil)
+		h.ask("POST", chatPath, france).wantError(t, 500, "internal_error", "")
+		h.model.hook(nil, nil)
+		h.answers(t)
+	})
 	page := h.ask("GET", "/metrics", "").body
-	if metric(page, "wf_http_panics_total") != 1 || metric(page, `wf_engine_panics_total{model="wf-tiny"}`) != 1 {
+	if metric(page, "wf_http_panics_total") != 2 || metric(page, `wf_engine_panics_total{model="wf-tiny"}`) != 2 {
 		t.Error("panics are not counted")
 	}
-	if log := h.log.String(); strings.Contains(log, "secret-marker") || strings.Count(log, "msg=panic") != 2 || !strings.Contains(log, "faults_test.go") {
+	if log := h.log.String(); strings.Contains(log, "secret-marker") || strings.Count(log, "msg=panic") != 4 || !strings.Contains(log, "faults_test.go") {
 		t.Errorf("the log: %s", log)
 	}
+}
+
+// settable is a field of a struct of another package.
+func settable(of any, name string) reflect.Value {
+	field := reflect.ValueOf(of).Elem().FieldByName(name)
+	return reflect.NewAt(field.Type(), field.Addr().UnsafePointer()).Elem()
 }
 
 func TestErrorInStream(t *testing.T) {

@@ -4,7 +4,11 @@ package clienttest
 import (
 	"bufio"
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -278,4 +282,41 @@ func TestOpenAI(t *testing.T) {
 			t.Errorf("%v %+v", err, r)
 		}
 	})
+}
+
+// TestErrorBodies feeds every error that a client of wf serve may get to the official client.
+func TestErrorBodies(t *testing.T) {
+	text, err := os.ReadFile("../testdata/errors.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []struct {
+		Status int
+		Body   json.RawMessage
+	}
+	if err := json.Unmarshal(text, &all); err != nil || len(all) < 20 {
+		t.Fatalf("%d errors, %v", len(all), err)
+	}
+	for _, c := range all {
+		var want struct {
+			Error struct{ Message, Type, Code, Param string }
+		}
+		if err := json.Unmarshal(c.Body, &want); err != nil {
+			t.Fatal(err)
+		}
+		t.Run(fmt.Sprintf("R102 %d %s", c.Status, want.Error.Code), func(t *testing.T) {
+			s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("Content-Type", "application/json")
+				w.WriteHeader(c.Status)
+				w.Write(c.Body)
+			}))
+			defer s.Close()
+			client := openai.NewClient(option.WithBaseURL(s.URL), option.WithAPIKey(key), option.WithMaxRetries(0))
+			_, err := client.Chat.Completions.New(t.Context(), ask(question))
+			var e *openai.Error
+			if !errors.As(err, &e) || e.StatusCode != c.Status || e.Message != want.Error.Message || e.Code != want.Error.Code || e.Type != want.Error.Type || e.Param != want.Error.Param {
+				t.Errorf("%v %+v", err, e)
+			}
+		})
+	}
 }
