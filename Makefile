@@ -62,14 +62,19 @@ families: ## testdata/families again, by the tools that make the real ones (need
 	cd testdata/families && python3 -B make_tokenizers.py && python3 -B make.py
 
 SOAK ?= 5m
-soak: ## random cancels, failures and clients that leave, in the engine and over HTTP, for SOAK each
-	SOAK=$(SOAK) $(GO) test ./infer/engine ./infer/server -run TestSoak -v -timeout 60m
+soak: ## 64 clients that ask, leave and err at random, in the engine and over HTTP, for SOAK each; a hundred thousand requests that share nothing
+	SOAK=$(SOAK) WF_TEST_MANY=100000 $(GO) test ./infer/engine ./infer/server -run 'TestSoak|TestBoundedMetrics' -count 1 -v -timeout 60m
 
 FUZZTIME ?= 20s
-fuzz: ## every fuzz target for FUZZTIME
-	@set -e; $(GO) list ./... | while read -r p; do \
-	  for f in $$($(GO) test -list '^Fuzz' $$p | grep '^Fuzz' || true); do \
-	    echo "== $$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) $$p; done; done
+fuzz: ## every fuzz target for FUZZTIME, and then again with a bug before it that it must find
+	@set -e; for p in $$($(GO) list ./...); do targets=$$($(GO) test -list '^Fuzz' $$p); \
+	  for f in $$(echo "$$targets" | grep '^Fuzz'); do \
+	    echo "== $$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x $$p; done; done
+	WF_PLANT=$(FUZZTIME) $(GO) test ./guarantees -run TestPlantedBugs -count 1 -v -timeout 60m
+
+MUTATE ?= 10
+mutate: ## remove MUTATE validations in turn, drawn by SEED or at random: a test must notice each
+	WF_MUTATE=$(MUTATE) WF_SEED=$(SEED) $(GO) test ./guarantees -run TestMutants -count 1 -v -timeout 120m
 
 INTEROP ?= $(or $(TMPDIR),/tmp)/wf-interop
 interop: ## gguf-py, @huggingface/gguf, gguf-parser-go and llama.cpp read and run what wf writes (needs Python, Node and npm, which fetch them; minutes)
