@@ -2,7 +2,7 @@
 GO ?= go
 export CGO_ENABLED = 0
 
-.PHONY: build install test check race purego arm64 bench generate man transcript pictures peers clients gateway page families soak fuzz interop eval clean
+.PHONY: build install test check race purego arm64 bench generate man transcript pictures peers clients gateway page families soak fuzz mutate interop eval clean
 
 build: ## build ./bin/wf, one static binary
 	$(GO) build -trimpath -ldflags "-s -w" -o bin/wf ./cmd/wf
