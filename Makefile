@@ -82,7 +82,7 @@ interop: ## gguf-py, @huggingface/gguf, gguf-parser-go and llama.cpp read and ru
 	WF_INTEROP=$(INTEROP) $(GO) test ./cmd/wf -run TestInterop -v -timeout 30m
 
 eval: ## accuracy of the demonstration model in every mode and type, by every kernel, and what goes wrong when it is mistreated
-	WF_EVAL=all $(GO) test ./infer/tiny ./cmd/wf -run 'TestGoldenSet|TestEval|TestGotchas|TestTypesPage' -v -timeout 60m
+	WF_EVAL=all $(GO) test ./infer/tiny ./cmd/wf -run 'TestGoldenSet|TestEval|TestInfilling|TestGotchas|TestTypesPage' -v -timeout 60m
 	GODEBUG=cpu.avx2=off,cpu.asimd=off $(GO) test ./cmd/wf -run 'TestEval/i2_s' -v -timeout 60m
 
 clean:
