@@ -10,7 +10,7 @@ export class Problem extends Error {
 
 // What the page waits for, by the server's codes. Any other error is "refused": trying again would not help.
 const kinds = {
-  invalid_api_key: "key", loading: "loading", draining: "draining", stalled: "loading", overloaded: "busy", memory_limit: "busy",
+  invalid_api_key: "key", loading: "loading", draining: "draining", stalled: "stalled", overloaded: "busy", memory_limit: "busy",
 };
 
 const gone = () => new Problem("gone", "The server does not answer.");

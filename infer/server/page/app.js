@@ -23,6 +23,7 @@ function blank() { return { id: crypto.getRandomValues(new Uint32Array(2)).join(
 
 const waitTexts = {
   loading: "The model is being loaded. This page goes on by itself.",
+  stalled: "The model is not answering at the moment. This page goes on when it does.",
   draining: "The server is shutting down and takes no new questions.",
   gone: "The server does not answer. What you see is kept in this browser; this page goes on when it is back.",
   key: "This server wants a key.",
@@ -121,7 +122,7 @@ const examples = ["What is the capital of France?", "What is block diffusion?", 
 function welcome() {
   return element("section", { class: "welcome" },
     element("p", { class: "welcome-dots", "aria-hidden": "true" }, ...Array.from({ length: 16 }, () => element("span"))),
-    element("h1", {}, "Watch an answer come out of its masks"),
+    element("h2", {}, "Watch an answer come out of its masks"),
     element("p", {}, "A diffusion model fills in a whole block of words at once, the ones it is sure of first. Ask something, then step through how it was written."),
     element("ul", { class: "examples" }, ...examples.map((text) => element("li", {}, element("button", { type: "button", onclick: () => send(text), "data-needs": "server" }, text)))));
 }
@@ -273,7 +274,7 @@ async function answer() {
   if (!message.recording.steps.length && view.view) atBottom(() => view.toggle());
   view.view?.player.follow(false);
   announce(message.problem ? message.problem.message : message.content);
-  if (["gone", "broken", "draining", "loading", "key"].includes(message.problem?.kind)) connect();
+  if (["gone", "broken", "draining", "loading", "stalled", "key"].includes(message.problem?.kind)) connect();
   if (!store.save(asked)) say("The browser's storage is full or closed: this conversation will be gone when you leave the page.", "error");
   enable();
   list();

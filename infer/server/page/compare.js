@@ -23,7 +23,7 @@ export class Comparison {
     this.runButton = element("button", { type: "submit", class: "primary" }, "Compare");
     this.stopButton = element("button", { type: "button", class: "primary", hidden: true, onclick: () => this.stop() }, "Stop");
     this.form = element("form", { class: "compare-form" },
-      element("h1", {}, "Two settings, one prompt"),
+      element("h2", {}, "Two settings, one prompt"),
       element("label", { for: "compare-prompt" }, "Prompt"), this.prompt, this.before,
       element("div", { class: "sides" }, ...this.sides.map((side) => side.fields)),
       element("div", { class: "buttons" }, this.runButton, this.stopButton));
@@ -81,7 +81,7 @@ export class Comparison {
     this.player.grow(Math.max(...this.sides.map((side) => side.answer?.recording.steps.length ?? 0)));
     this.player.element.hidden = this.player.length === 0;
     this.player.stop(this.player.length);
-    if (["gone", "broken", "key", "draining"].includes(problem?.kind)) this.onproblem(problem);
+    if (["gone", "broken", "draining", "loading", "stalled", "key"].includes(problem?.kind)) this.onproblem(problem);
   }
 }
 

@@ -169,7 +169,7 @@ export class UnmaskView {
     this.table = element("details", { class: "unmask-table", ontoggle: () => this.list() }, element("summary", {}, "Every step as a table"));
     this.player = player ? new Player({ onmove: (n) => this.show(n), delay: (n) => this.gap(n) }) : null;
     this.element = element("section", { class: "unmask", "aria-label": label },
-      element("header", {}, this.heading, this.figures), this.grid, this.overview, this.histogram, this.player?.element ?? null,
+      element("header", {}, this.heading, this.figures), this.grid, this.histogram, this.player?.element ?? null, this.overview,
       element("footer", {}, this.detail, legend()), this.table);
     this.grown();
     if (this.player) this.player.stop(recording.steps.length);
@@ -186,7 +186,6 @@ export class UnmaskView {
     }
     const most = Math.max(1, ...steps.map((step) => step.take.length));
     steps.forEach((step, i) => this.bars[i].style.setProperty("--height", step.take.length / most));
-    this.histogram.hidden = steps.length < 2;
     const shown = this.shown;
     this.shown = -1; // the recording's end may have changed what is shown of a step
     if (this.player) this.player.grow(steps.length);

@@ -1,15 +1,18 @@
 package pagetest
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
 
+	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/input"
 	"github.com/chromedp/chromedp"
 )
 
+// pictures is where they go, unless WF_PICTURES says otherwise.
 const pictures = "../../../docs/pictures"
 
 // largest is how many bytes a picture may have: they are kept with the source.
@@ -36,9 +39,9 @@ func (w *window) keep(name string, png []byte) {
 	if len(png) > largest {
 		w.t.Errorf("%s has %d bytes", name, len(png))
 	}
-	folder := pictures
-	if f := os.Getenv("WF_PICTURES"); f != "" {
-		folder = f
+	folder := cmp.Or(os.Getenv("WF_PICTURES"), pictures)
+	if err := os.MkdirAll(folder, 0o755); err != nil {
+		w.t.Fatal(err)
 	}
 	if err := os.WriteFile(filepath.Join(folder, name), png, 0o644); err != nil {
 		w.t.Fatal(err)
@@ -62,16 +65,17 @@ func TestPictures(t *testing.T) {
 	w.picture("page-dark.png")
 	w.elementPicture("live-view.png", last(".unmask"))
 	w.click("#settings-button")
-	w.picture("settings.png")
+	w.picture("page-settings.png")
 	w.press("Escape")
 
 	w.scheme("light")
 	w.click(last("[aria-label='Compare two settings']"))
-	w.set("#compare fieldset:first-of-type input", "0.99")
+	w.do(emulation.SetDeviceMetricsOverride(1180, 1080, 1, false))
+	w.set("#compare fieldset:first-of-type input", "0.9995")
 	w.click("#compare [type=submit]")
 	w.until(`document.querySelector("#compare .verdict").textContent.startsWith("Both say the same.")`)
-	w.do(chromedp.Evaluate(`{const s = document.querySelector("#compare > .player input"); s.value = 3; s.dispatchEvent(new Event("input"))}`, nil))
-	w.picture("compare.png")
+	w.do(chromedp.Evaluate(`{const s = document.querySelector("#compare > .player input"); s.value = 9; s.dispatchEvent(new Event("input"))}`, nil))
+	w.picture("page-compare.png")
 
 	w.press("K", input.ModifierAlt)
 	w.scheme("dark")
