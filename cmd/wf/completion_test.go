@@ -60,6 +60,8 @@ func TestCompletion(t *testing.T) {
 		{"bench -o ", []string{"md", "csv", "json", "jsonl"}, nothingElse},
 		{"bench --synthetic ", shapeNames(), nothingElse},
 		{"perplexity --mask ", []string{"causal", "block"}, nothingElse},
+		{"eval ", []string{"jsonl"}, endings},
+		{"eval x.jsonl --modes ", decodeModes, nothingElse},
 		{"completion ", shells, nothingElse},
 	} {
 		found, directive := complete(t, strings.Split(c.words, " ")...)

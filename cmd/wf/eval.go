@@ -40,7 +40,8 @@ question is asked in the model's chat template, if it has one, and the answer is
 		Example: `  wf eval eval.jsonl
   wf eval -m model-I2_S.gguf eval.jsonl --min 0.9 --junit eval.xml
   wf eval -m model-I2_S.gguf eval.jsonl --modes iterative,greedy --limit 100 --json`,
-		Args: positional(cobra.ExactArgs(1)),
+		Args:              positional(cobra.ExactArgs(1)),
+		ValidArgsFunction: filesEnding("jsonl"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if r.File, r.Min = args[0], least.value; r.Min != nil && !(*r.Min >= 0 && *r.Min <= 1) {
 				return usagef("--min %v; wanted 0 to 1", *r.Min)
@@ -105,6 +106,7 @@ question is asked in the model's chat template, if it has one, and the answer is
 	f.StringVar(&junit, "junit", "", "write JUnit XML to `file`")
 	f.BoolVar(&force, "force", false, "replace an existing JUnit file")
 	f.BoolVar(&asJSON, "json", false, "print JSON instead of a table")
+	cmd.RegisterFlagCompletionFunc("modes", cobra.FixedCompletions(decodeModes, cobra.ShellCompDirectiveNoFileComp))
 	f.Lookup("max-tokens").Usage = "new tokens of an answer at most (0: twice those of the right answer, at least 96)"
 	return cmd
 }

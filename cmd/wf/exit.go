@@ -28,7 +28,7 @@ var statusMeaning = []struct {
 	{exitOK, "done"},
 	{exitBug, "a bug in wf; please report it"},
 	{exitUsage, "the command line or a setting is wrong"},
-	{exitRefused, "the input is malformed, or the operation would destroy a model and is refused"},
+	{exitRefused, "the input is malformed or fails a check, or the operation would destroy a model and is refused"},
 	{exitUnsupported, "the input is valid, but this release does not support it"},
 	{exitIO, "a file cannot be read or written"},
 	{exitLimit, "a limit of wf or of this machine would be exceeded"},
