@@ -8,18 +8,20 @@ import (
 	"errors"
 	"io"
 	"os"
+	"strings"
 	"testing"
 
+	monitoringv1 "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1"
 	appsv1 "k8s.io/api/apps/v1"
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/yaml"
 )
 
-func TestManifests(t *testing.T) {
-	deployment, service, scaler := &appsv1.Deployment{}, &corev1.Service{}, &autoscalingv2.HorizontalPodAutoscaler{}
-	kinds := map[string]any{"Secret": &corev1.Secret{}, "Deployment": deployment, "Service": service, "HorizontalPodAutoscaler": scaler}
-	text, err := os.ReadFile("wf.yaml")
+// decode reads the documents of a file into the objects of their kinds, and refuses what the types do not have.
+func decode(t *testing.T, file string, kinds map[string]any) {
+	t.Helper()
+	text, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -29,9 +31,9 @@ func TestManifests(t *testing.T) {
 		n, err := documents.Read(all)
 		if errors.Is(err, io.EOF) {
 			if seen != len(kinds) {
-				t.Errorf("%d documents, want %d", seen, len(kinds))
+				t.Errorf("%s: %d documents, want %d", file, seen, len(kinds))
 			}
-			break
+			return
 		}
 		if err != nil {
 			t.Fatal(err)
@@ -52,6 +54,13 @@ func TestManifests(t *testing.T) {
 			t.Errorf("%s: %v", head.Kind, err)
 		}
 	}
+}
+
+func TestManifests(t *testing.T) {
+	deployment, service, scaler := &appsv1.Deployment{}, &corev1.Service{}, &autoscalingv2.HorizontalPodAutoscaler{}
+	secret, monitor := &corev1.Secret{}, &monitoringv1.ServiceMonitor{}
+	decode(t, "wf.yaml", map[string]any{"Secret": secret, "Deployment": deployment, "Service": service, "HorizontalPodAutoscaler": scaler})
+	decode(t, "servicemonitor.yaml", map[string]any{"ServiceMonitor": monitor})
 	pod := deployment.Spec.Template
 	for label, value := range service.Spec.Selector {
 		if pod.Labels[label] != value || deployment.Spec.Selector.MatchLabels[label] != value {
@@ -69,5 +78,15 @@ func TestManifests(t *testing.T) {
 	}
 	if scaler.Spec.ScaleTargetRef.Name != deployment.Name || scaler.Spec.Metrics[0].Pods.Metric.Name != "wf_requests_queued" {
 		t.Error("the autoscaler scales something else")
+	}
+	end := monitor.Spec.Endpoints[0]
+	for label, value := range monitor.Spec.Selector.MatchLabels {
+		if service.Labels[label] != value {
+			t.Errorf("the ServiceMonitor selects %s=%s, which the Service is not", label, value)
+		}
+	}
+	if key := end.Authorization; end.Port != service.Spec.Ports[0].Name || end.Path != "/metrics" || key == nil || key.Credentials.Name != secret.Name ||
+		len(strings.Fields(secret.StringData[key.Credentials.Key])) != 1 || strings.ContainsAny(secret.StringData[key.Credentials.Key], " \n") {
+		t.Error("the ServiceMonitor scrapes something else, or without a key that can stand in a header")
 	}
 }
