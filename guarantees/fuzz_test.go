@@ -31,7 +31,7 @@ var planted = []plantedBug{
 	{"infer/tokenizer", "FuzzEncodeDecode", "infer/tokenizer/encode.go", "return s.take(len(s.pending))", "return s.take(len(s.pending) / 2)"},
 	{"infer/tokenizer", "FuzzSentencePieceText", "infer/tokenizer/spm.go", `strings.ReplaceAll(text, " ", blank)`, `strings.ReplaceAll(strings.ToLower(text), " ", blank)`},
 	{"infer/tokenizer/template", "FuzzTemplate", "infer/tokenizer/template/run.go", `b == -1); op == "%" {`, `b == -1); result == 3 { panic(op) } else if op == "%" {`},
-	{"infer/diffusion", "FuzzEvent", "infer/diffusion/events.go", "e.Sub = *w.Sub", "e.Sub = *w.Sub + *w.Sub%3%2"},
+	{"infer/diffusion", "FuzzEvent", "infer/diffusion/events.go", "math.Round(float64(t.Confidence)*1e6)", "math.Floor(float64(t.Confidence)*1e6)"},
 	{"infer/show", "FuzzReadTrace", "infer/show/read.go", `t.fail("TRACE_MALFORMED", format`, `t.fail("", format`},
 	{"infer/server", "FuzzBody", "gguf/strictjson/strictjson.go", "if _, err := d.Token(); err != io.EOF {", "if _, err := d.Token(); err == io.ErrNoProgress {"},
 	{"quant", "FuzzRecall", "quant/words.go", `if rest != "" || Record(words, o) != text {`, `if rest != "" {`},
