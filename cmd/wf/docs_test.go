@@ -158,5 +158,5 @@ func composed(path, literal string) []string {
 }
 
 // notCodes are upper-case words that mean something else in this source: tensor types, variables, pickle opcodes.
-var notCodes = regexp.MustCompile(`^(IQ|Q|TQ|F|I|MXFP|NVFP|TL)[0-9]|^WF_|^(MODEL_PATH|NO_COLOR)$|^(SHORT_|LONG_|EMPTY_(SET|LIST|DICT|TUPLE))|` +
+var notCodes = regexp.MustCompile(`^(IQ|Q|TQ|F|I|MXFP|NVFP|TL)[0-9]|^WF_|^(MODEL_PATH|NO_COLOR|XDG_STATE_HOME)$|^(SHORT_|LONG_|EMPTY_(SET|LIST|DICT|TUPLE))|` +
 	`^(STACK_GLOBAL|READONLY_BUFFER|NEXT_BUFFER|POP_MARK|NEWOBJ_EX)$`)

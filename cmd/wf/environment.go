@@ -9,6 +9,7 @@ import (
 	"os"
 	"runtime/debug"
 	"strings"
+	"sync/atomic"
 	"unicode/utf8"
 
 	"github.com/wrinklefree/wf/gguf/fault"
@@ -20,9 +21,10 @@ type environment struct {
 	stdin          io.Reader
 	stdout, stderr io.Writer
 	quiet          bool
-	origins        map[string]string // setting key -> where its value came from
-	values         map[string]string // setting key -> its value there
-	started        bool              // flags and arguments were understood; errors before that are usage errors
+	origins        map[string]string      // setting key -> where its value came from
+	values         map[string]string      // setting key -> its value there
+	interrupt      atomic.Pointer[func()] // see onInterrupt
+	started        bool                   // flags and arguments were understood; errors before that are usage errors
 }
 
 // maxErrorLine bounds an error line, so that a log stays readable whatever a file says.

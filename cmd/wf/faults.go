@@ -187,6 +187,9 @@ var faultCodes = []struct {
 	{"TEMPLATE_ERROR", exitRefused, "the chat template refused these messages", "the message carries its words"},
 	{"TEMPLATE_MISSING", exitRefused, "the model has no chat template", "--raw generates without one"},
 
+	{"SESSION_MALFORMED", exitRefused, "a saved conversation is damaged", "mend what the message names, or begin anew"},
+	{"SESSION_UNSUPPORTED", exitUnsupported, "a newer wf saved the conversation", "use that version"},
+	{"SESSION_LIMIT", exitLimit, "a saved conversation is larger than any context", "begin anew"},
 	{"TRACE_MALFORMED", exitRefused, "a trace of passes is damaged", "record it again with wf generate --trace"},
 	{"TRACE_UNSUPPORTED", exitUnsupported, "a newer wf wrote the trace", "use that version"},
 	{"TRACE_LIMIT", exitLimit, "a trace is larger than any answer makes it", "record it again with wf generate --trace"},

@@ -18,6 +18,10 @@ type optional[T any] struct {
 }
 
 func (o *optional[T]) Set(text string) error {
+	if text == "" { // a setting that is there and empty
+		o.value = nil
+		return nil
+	}
 	v, err := o.parse(text)
 	if err != nil {
 		return fmt.Errorf("wanted %s", o.kind)

@@ -58,11 +58,11 @@ follows a hole in the same block. The prompt, if there is one, comes before it.`
 				return err
 			}
 			defer t.abort()
-			text := &answer{out: env.stdout, mute: asJSON}
+			text := &answer{out: env.forReading(), mute: asJSON}
 			var watched *steps
 			if showSteps {
 				watched = env.showSteps(cmd.Context(), header, s.tokenizer.Text)
-				text.held = watched.picture != nil && terminal(env.stdout)
+				text.held = terminal(env.stdout)
 			}
 			o.OnText = text.add
 			o.OnEvent = func(e diffusion.Event) { t.event(e); watched.event(e) }
@@ -105,7 +105,7 @@ type answer struct {
 	strings.Builder
 	out  io.Writer
 	mute bool // shows nothing
-	held bool // shows all at its end: until then a picture has the terminal
+	held bool // shows all at its end: until then the passes have the terminal
 	err  error
 }
 

@@ -17,20 +17,25 @@ func (i interrupted) Error() string { return fmt.Sprintf("stopped by %v", i.sign
 func (i interrupted) status() int { return 128 + int(i.signal) }
 
 // interruptible returns a context that the first SIGINT or SIGTERM cancels, so that work can clean up after itself. The second one ends the process
-// at once.
-func interruptible() (context.Context, func()) {
+// at once. What onInterrupt takes counts as neither.
+func (env *environment) interruptible() (context.Context, func()) {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
 	done := make(chan struct{})
 	go func() {
-		for count := 0; ; count++ {
+		for count := 0; ; {
 			select {
 			case s := <-signals:
+				if stop := env.interrupt.Load(); stop != nil && s == syscall.SIGINT {
+					(*stop)()
+					continue
+				}
 				cause := interrupted{s.(syscall.Signal)}
 				if count > 0 {
 					os.Exit(cause.status())
 				}
+				count++
 				cancel(cause)
 			case <-done:
 				return
@@ -42,4 +47,10 @@ func interruptible() (context.Context, func()) {
 		close(done)
 		cancel(nil)
 	}
+}
+
+// onInterrupt makes SIGINT call stop, from another goroutine, and end nothing else, until the returned function is called.
+func (env *environment) onInterrupt(stop func()) (restore func()) {
+	env.interrupt.Store(&stop)
+	return func() { env.interrupt.Store(nil) }
 }

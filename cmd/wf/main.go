@@ -19,7 +19,7 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) (status int) 
 			status = env.internal(p)
 		}
 	}()
-	ctx, stop := interruptible()
+	ctx, stop := env.interruptible()
 	defer stop()
 	root := newRootCmd(env)
 	root.SetArgs(args)

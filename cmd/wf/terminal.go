@@ -1,7 +1,9 @@
 package main
 
 import (
+	"io"
 	"os"
+	"strings"
 
 	"github.com/wrinklefree/wf/infer/show"
 	"golang.org/x/term"
@@ -13,16 +15,20 @@ type picture struct {
 	screen *show.Screen
 }
 
-// newPicture returns nil if stream is no terminal, or one on which nothing can be drawn.
+// newPicture returns nil if nothing can be drawn on stream.
 func newPicture(stream any) *picture {
-	if !terminal(stream) || os.Getenv("TERM") == "dumb" {
+	if file := drawable(stream); file != nil {
+		return &picture{file, show.NewScreen(file)}
+	}
+	return nil
+}
+
+// drawable returns a stream that is a terminal which moves its cursor as told; nil for any other.
+func drawable(stream any) *os.File {
+	if !terminal(stream) || os.Getenv("TERM") == "dumb" || !obeysEscapes(stream.(*os.File)) {
 		return nil
 	}
-	file := stream.(*os.File)
-	if !obeysEscapes(file) {
-		return nil
-	}
-	return &picture{file, show.NewScreen(file)}
+	return stream.(*os.File)
 }
 
 // draw repaints. It does not fail: a picture is a courtesy, and a terminal that has gone must not end an answer.
@@ -46,4 +52,34 @@ func screenSize(f *os.File) (width, height int) {
 		return 80, 24
 	}
 	return width, height
+}
+
+// forReading returns standard output for a model's text. On a terminal that shows what the terminal would obey, but for line ends and tabs, as Go
+// writes it: a model may say anything.
+func (env *environment) forReading() io.Writer {
+	if terminal(env.stdout) {
+		return harmless{env.stdout}
+	}
+	return env.stdout
+}
+
+type harmless struct{ w io.Writer }
+
+func (o harmless) Write(text []byte) (int, error) {
+	var b strings.Builder
+	rest := string(text)
+	for rest != "" {
+		end := strings.IndexAny(rest, "\n\t")
+		if end < 0 {
+			b.WriteString(show.Visible(rest))
+			break
+		}
+		b.WriteString(show.Visible(rest[:end]))
+		b.WriteByte(rest[end])
+		rest = rest[end+1:]
+	}
+	if _, err := io.WriteString(o.w, b.String()); err != nil {
+		return 0, err
+	}
+	return len(text), nil
 }

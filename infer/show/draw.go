@@ -49,8 +49,8 @@ func (v *View) Picture(width, height int, colour bool) []Row {
 	}
 	p.flush()
 	rows := p.rows[max(0, len(p.rows)-max(height-2, 0)):]
-	p = &painter{width: max(width-4, 2)} // an echoed ^C has room behind it
-	p.add(v.Status(), dim)
+	p = &painter{width: max(width-1, 2)}
+	p.add(v.Status(width-4), dim) // an echoed ^C has room behind it
 	p.flush()
 	return append(rows, p.rows[0])
 }

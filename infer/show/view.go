@@ -42,7 +42,7 @@ type cell struct {
 }
 
 const (
-	masked int32 = -1 // where a token is to be filled in, as in Header.Infill
+	masked = diffusion.Masked
 
 	// What a confidence can be besides a probability.
 	ofTask  = -1 // the token was given
@@ -182,8 +182,10 @@ func Line(e diffusion.Event, text func(id int32) string) string {
 	return b.String()
 }
 
-// Status sums up in one line: what the last event did, and all so far.
-func (v *View) Status() string {
+// Status sums up what the last event did, and all so far, in as many words as fit into so many columns:
+//
+//	step 2, block 32: +4, 12 tokens, 6.0/step
+func (v *View) Status(columns int) string {
 	what := fmt.Sprintf("%s %d", v.last.Event, v.last.Pass)
 	switch v.last.Event {
 	case eventNext:
@@ -191,9 +193,16 @@ func (v *View) Status() string {
 	case eventDenoise:
 		what = fmt.Sprintf("step %d", v.last.Pass)
 	}
-	rate := ""
+	parts := []string{fmt.Sprintf("%s, block %d: +%d", what, v.last.Block, v.fresh), fmt.Sprintf(", %d tokens", v.settled-v.first)}
 	if v.steps > 0 {
-		rate = fmt.Sprintf(", %.1f/step", float64(v.taken)/float64(v.steps))
+		parts = append(parts, fmt.Sprintf(", %.1f/step", float64(v.taken)/float64(v.steps)))
 	}
-	return fmt.Sprintf("%s, block %d: +%d, %d tokens%s", what, v.last.Block, v.fresh, v.settled-v.first, rate)
+	line := ""
+	for _, part := range parts {
+		if len(line)+len(part) > columns {
+			break
+		}
+		line += part
+	}
+	return line
 }
