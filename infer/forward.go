@@ -199,7 +199,8 @@ func (p *pass) rotatePart(lo, hi int) {
 }
 
 // attend computes o = softmax(q·K/√HeadDim) V. A span of rows and a KV head, with the query heads that share it, are one item of work; items
-// are dealt out like cards, so that late rows, which see more, fall to all threads alike. A deal has scores of its own.
+// are dealt out like cards, so that late rows, which see more, fall to all threads alike. The spans of a head follow one another: the last
+// cache still holds its keys and values. A deal has scores of its own.
 func (p *pass) attend(layer int) {
 	p.layer = layer
 	p.m.pool.Run(len(p.scores), 1, p.attendDeals)
@@ -209,7 +210,7 @@ func (p *pass) attendPart(lo, hi int) {
 	h, kvHeads := p.heads, p.m.config.KVHeads
 	for deal := lo; deal < hi; deal++ {
 		for item := deal; item < len(p.spans)*kvHeads; item += len(p.scores) {
-			rows, kvHead := p.spans[item/kvHeads], item%kvHeads
+			rows, kvHead := p.spans[item%len(p.spans)], item/len(p.spans)
 			kv := p.rows[rows.lo].segment.Cache.view(p.layer, kvHead)
 			at := rows.lo*h.Stride + kvHead*h.N*h.Dim
 			kernel.Attend(p.o.x[at:], p.q[at:], h, kv, p.ends[rows.lo:rows.hi], p.scores[deal])

@@ -126,6 +126,10 @@ func (a *attention) floats(full [][]float32, half [][]uint16, n, page, at int) (
 	if half == nil {
 		return full[page][at:], a.kv.Stride
 	}
+	if a.kv.Stride == a.Dim {
+		active.decodeF16(a.block[:n*a.Dim], half[page][at:][:n*a.Dim])
+		return a.block, a.Dim
+	}
 	for i := range n {
 		active.decodeF16(a.block[i*a.Dim:][:a.Dim], half[page][at+i*a.kv.Stride:][:a.Dim])
 	}

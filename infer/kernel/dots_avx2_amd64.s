@@ -217,7 +217,8 @@ done:
 
 // func mixTiles(o *float32, oStride int, p *float32, pStride int, v *float32, stride, rows, n int)
 //	for i := range 4 { for j := range rows { for c := range n { o[i*oStride+c] = fma(p[i*pStride+j], v[j*stride+c], o[i*oStride+c]) } } }
-//	n is a multiple of 16, which go through all rows in registers
+//	n is a multiple of 16, which go through all rows in registers. A line of 16 numbers of each row is not what a processor expects to be read
+//	next, so it is told, two lines ahead
 //	DI o, DX oStride in bytes, SI, R9-R11 p, R8 v at the columns, AX v in the row, R13 stride in bytes, CX rows, BX columns left, R12 row
 TEXT ·mixTiles(SB), NOSPLIT, $0-64
 	MOVQ o+0(FP), DI
@@ -250,6 +251,7 @@ tile:
 row:
 	VMOVUPS 0(AX), Y8
 	VMOVUPS 32(AX), Y9
+	PREFETCHT0 128(AX)
 	MIX(SI, Y0, Y1, Y10)
 	MIX(R9, Y2, Y3, Y11)
 	MIX(R10, Y4, Y5, Y12)
