@@ -40,6 +40,9 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	if err := preflight(&j.o, output); err != nil { // before a weight is read
 		return nil, fmt.Errorf("convert: %w", err)
 	}
+	if !o.DryRun && o.Format != FormatSGL { // which has no place for sums
+		ctx = j.hash(ctx)
+	}
 	if err := j.decide(ctx); err != nil {
 		return nil, err
 	}

@@ -319,7 +319,8 @@ func TestDisk(t *testing.T) {
 			}
 		}
 		dir := t.TempDir()
-		_, err := tryConvert(t, path, Options{Out: filepath.Join(dir, "out.gguf"), calls: &calls{after: flip}})
+		var once sync.Once
+		_, err := tryConvert(t, path, Options{Out: filepath.Join(dir, "out.gguf"), calls: &calls{after: func(f *os.File) { once.Do(func() { flip(f) }) }}})
 		requireCode(t, err, "WRITE_CORRUPTED")
 		requireSnapshot(t, dir, nil)
 	})

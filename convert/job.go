@@ -20,12 +20,13 @@ type job struct {
 	side    sidecars
 	config  *Config
 	tok     *Tokenizer
-	sources []string // paths of all files that are read
+	sources []string    // paths of all files that are read
+	sums    *quant.Sums // of them, set by hash
 
 	plan   *Plan // with file set by decide
 	file   *quant.File
 	lost   atomic.Uint64 // values that became 0 in F16
-	damage []string      // what Scan noticed, in the goroutine that waits for it
+	damage []string      // what hash noticed, for who waits for the sums
 }
 
 // open reads everything but weights.
@@ -59,8 +60,24 @@ func open(o Options) (*job, error) {
 }
 
 func (j *job) close() {
+	if j.sums != nil {
+		j.sums.Stop()
+	}
 	j.ckpt.Close()
 	j.side.close()
+}
+
+// hash begins to hash the sources, beside all that follows with the context it returns.
+func (j *job) hash(ctx context.Context) context.Context {
+	j.sums, ctx = quant.HashSources(ctx, len(j.sources), func(i int, w io.Writer) error {
+		if i >= len(j.ckpt.Sources) {
+			return j.side.scan(i-len(j.ckpt.Sources), w)
+		}
+		notices, err := j.ckpt.Sources[i].Scan(w)
+		j.damage = append(j.damage, notices...)
+		return err
+	})
+	return ctx
 }
 
 // decide looks at the weights and plans.
@@ -75,15 +92,7 @@ func (j *job) decide(ctx context.Context) error {
 	}
 	j.plan.Notices = append(append([]string{}, j.ckpt.Notices...), j.plan.Notices...)
 	j.file = j.plan.file(ctx, j.ckpt, &j.o, &j.lost)
-	j.file.Sources, j.file.Split = j.sources, j.o.SplitMaxSize
-	j.file.Scan = func(i int, w io.Writer) error {
-		if i >= len(j.ckpt.Sources) {
-			return j.side.scan(i-len(j.ckpt.Sources), w)
-		}
-		notices, err := j.ckpt.Sources[i].Scan(w)
-		j.damage = append(j.damage, notices...)
-		return err
-	}
+	j.file.Sources, j.file.Sums, j.file.Split = j.sources, j.sums, j.o.SplitMaxSize
 	j.file.Changed = func() error { return errors.Join(j.ckpt.Changed(), j.side.changed()) }
 	if j.o.Out == "" {
 		j.o.Out = outName(j.o.Name, j.plan.Type)

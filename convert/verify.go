@@ -40,6 +40,7 @@ func Verify(ctx context.Context, f *gguf.File, o VerifyOptions) error {
 	if err := receipt.CheckSources(j.sources, receipt.Version == o.Version); err != nil {
 		return err
 	}
+	ctx = j.hash(ctx)
 	if err := j.decide(ctx); err != nil {
 		return fromSource(o.Source, err)
 	}

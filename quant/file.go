@@ -4,12 +4,10 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"crypto/sha256"
 	"fmt"
 	"io"
 	"math"
 	"slices"
-	"sync"
 
 	"github.com/cespare/xxhash/v2"
 
@@ -28,9 +26,8 @@ type File struct {
 	Options  string         // wf.options: what changes bytes, in a canonical order
 	Sources  []string       // paths of all files that are read
 	Split    uint64         // a model that takes more bytes becomes files of no more, named as gguf.SplitName does; 0: one file, however large
-	// Scan writes the whole of source i to w, which computes its sum: for a reader that checks what it reads on the way. nil: they are read.
-	Scan    func(i int, w io.Writer) error
-	Changed func() error // nil, or asked when all is written: an error if an input is no longer what was opened
+	Sums     *Sums          // of Sources, where hashing has begun, with its context for Write and Compare; nil: they do it
+	Changed  func() error   // nil, or asked when all is written: an error if an input is no longer what was opened
 }
 
 // Tensor is one tensor of a File. Fill writes exactly the bytes that Type needs for Dims (ne order), in any number of writes. It is called
@@ -185,22 +182,11 @@ func (f *File) Write(ctx context.Context, path string, o disk.CreateOptions, pro
 		return err
 	}
 
-	ctx, cancel := context.WithCancelCause(ctx)
-	var sums [][sha256.Size]byte
-	var reading sync.WaitGroup
-	defer reading.Wait() // before the sources are closed
-	defer cancel(nil)
-	reading.Go(func() { // by now, or soon, the page cache has the bytes: hashing them costs a processor and no disk
-		defer func() {
-			if r := recover(); r != nil {
-				cancel(fmt.Errorf("hashing the sources: panic: %v", r))
-			}
-		}()
-		var err error
-		if sums, err = s.hash(ctx, f.Scan); err != nil {
-			cancel(err)
-		}
-	})
+	sums := f.Sums
+	if sums == nil {
+		sums, ctx = HashSources(ctx, len(s), s.scan)
+		defer sums.Stop() // before the sources are closed
+	}
 
 	count := &counter{ctx: ctx, progress: progress}
 	for _, p := range parts {
@@ -220,12 +206,15 @@ func (f *File) Write(ctx context.Context, path string, o disk.CreateOptions, pro
 		tensors = tensors[len(parts[i].Infos):]
 		written, hashes = append(written, p), append(hashes, p.w.Hashes()...)
 	}
-	reading.Wait()
+	all, err := sums.Wait()
+	if err != nil {
+		return err
+	}
 	if err := context.Cause(ctx); err != nil {
 		return err
 	}
 	first := written[0]
-	first.plan.Metadata.Set(names.SourceFiles, s.entries(sums))
+	first.plan.Metadata.Set(names.SourceFiles, s.entries(all))
 	first.plan.Metadata.Set(names.TensorHashes, hashes)
 	for _, key := range []string{names.SourceFiles, names.TensorHashes} {
 		value, _ := first.plan.Metadata.Get(key)
@@ -256,6 +245,9 @@ type counter struct {
 	progress    func(done, total int64)
 }
 
+// writeBytes is how much is written at a time, at least. Chunks of weights are larger in most types, and not copied.
+const writeBytes = 256 << 10
+
 // part is one file while it is written.
 type part struct {
 	plan *FilePart
@@ -264,7 +256,7 @@ type part struct {
 }
 
 func newPart(plan *FilePart, out *disk.Output, count *counter) (p *part, err error) {
-	p = &part{plan: plan, sink: sink{counter: count, out: out, buffered: bufio.NewWriterSize(out, 1<<20)}}
+	p = &part{plan: plan, sink: sink{counter: count, out: out, buffered: bufio.NewWriterSize(out, writeBytes)}}
 	p.w, err = gguf.NewWriter(&p.sink, plan.Metadata, plan.Infos)
 	return p, err
 }
@@ -318,9 +310,6 @@ func (s *sink) WriteAt(p []byte, off int64) (int, error) {
 // verify reads the finished file back: its header must be what its metadata and infos encode to, its tensors must have the hashes they had on
 // their way out, and what is behind each must be zero.
 func (p *part) verify(ctx context.Context) error {
-	corrupted := func(format string, args ...any) error {
-		return fault.New("WRITE_CORRUPTED", "what was written reads back different: "+format+"; the disk or the memory is failing", args...)
-	}
 	var want header
 	if _, err := gguf.NewWriter(&want, p.plan.Metadata, p.w.Infos()); err != nil {
 		return err
@@ -332,36 +321,46 @@ func (p *part) verify(ctx context.Context) error {
 	if !bytes.Equal(got, want) {
 		return corrupted("the header")
 	}
-	infos, hashes, buffer := p.w.Infos(), p.w.Hashes(), make([]byte, 1<<20)
-	for i, t := range infos {
+	infos, hashes := p.w.Infos(), p.w.Hashes()
+	return Each(ctx, 0, len(infos), func(i int) error {
 		end := p.plan.Size - uint64(len(want))
 		if i+1 < len(infos) {
 			end = infos[i+1].Offset
 		}
-		h, section := xxhash.New(), io.NewSectionReader(p.sink.out, int64(uint64(len(want))+t.Offset), int64(end-t.Offset))
-		for left := t.Size; ; {
-			if err := context.Cause(ctx); err != nil {
-				return err
-			}
-			n, err := section.Read(buffer)
-			data := min(left, uint64(n))
-			h.Write(buffer[:data])
-			left -= data
-			if slices.ContainsFunc(buffer[data:n], func(b byte) bool { return b != 0 }) {
-				return corrupted("the padding behind tensor %s", fault.Quote(t.Name))
-			}
-			if err == io.EOF {
-				break
-			}
-			if err != nil {
-				return err
-			}
+		t := &infos[i]
+		return sameAgain(ctx, t, io.NewSectionReader(p.sink.out, int64(uint64(len(want))+t.Offset), int64(end-t.Offset)), hashes[i])
+	})
+}
+
+// sameAgain reads a tensor back, with what is behind it.
+func sameAgain(ctx context.Context, t *gguf.TensorInfo, r io.Reader, hash uint64) error {
+	h, buffer := xxhash.New(), make([]byte, readBytes)
+	for left := t.Size; ; {
+		if err := context.Cause(ctx); err != nil {
+			return err
 		}
-		if h.Sum64() != hashes[i] {
-			return corrupted("tensor %s", fault.Quote(t.Name))
+		n, err := r.Read(buffer)
+		data := min(left, uint64(n))
+		h.Write(buffer[:data])
+		left -= data
+		if slices.ContainsFunc(buffer[data:n], func(b byte) bool { return b != 0 }) {
+			return corrupted("the padding behind tensor %s", fault.Quote(t.Name))
+		}
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return err
 		}
 	}
+	if h.Sum64() != hash {
+		return corrupted("tensor %s", fault.Quote(t.Name))
+	}
 	return nil
+}
+
+func corrupted(format string, args ...any) error {
+	return fault.New("WRITE_CORRUPTED", "what was written reads back different: "+format+"; the disk or the memory is failing", args...)
 }
 
 // header takes what a gguf.Writer writes before the first tensor.

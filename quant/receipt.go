@@ -48,24 +48,59 @@ func (s sources) entries(sums [][sha256.Size]byte) []string {
 	return entries
 }
 
-// hash reads every source to its end, by scan if that is not nil.
-func (s sources) hash(ctx context.Context, scan func(i int, w io.Writer) error) ([][sha256.Size]byte, error) {
-	if scan == nil {
-		buffer := make([]byte, 1<<20)
-		scan = func(i int, w io.Writer) error {
-			_, err := io.CopyBuffer(w, struct{ io.Reader }{io.NewSectionReader(s[i], 0, s[i].Size())}, buffer)
-			return err
+// scan writes source i to w.
+func (s sources) scan(i int, w io.Writer) error {
+	_, err := io.CopyBuffer(w, struct{ io.Reader }{io.NewSectionReader(s[i], 0, s[i].Size())}, make([]byte, readBytes))
+	return err
+}
+
+// readBytes is how much of a file is read at a time, to be hashed or compared.
+const readBytes = 256 << 10
+
+// Sums are the SHA-256 of the sources, computed beside other work: that reads the same bytes, so hashing takes a processor and no disk.
+type Sums struct {
+	ended  chan struct{}
+	cancel context.CancelCauseFunc
+	sums   [][sha256.Size]byte
+	err    error
+}
+
+// HashSources begins to compute the sums of n sources, which scan writes to w. Stop must be called before what scan reads is closed. The context it
+// returns is for the work beside it: it ends, with the error as cause, if a source cannot be read.
+func HashSources(ctx context.Context, n int, scan func(i int, w io.Writer) error) (*Sums, context.Context) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	s := &Sums{ended: make(chan struct{}), cancel: cancel}
+	go func() {
+		defer close(s.ended)
+		defer func() {
+			if r := recover(); r != nil {
+				s.err = fmt.Errorf("hashing the sources: panic: %v", r)
+			}
+			if s.err != nil {
+				cancel(s.err)
+			}
+		}()
+		for i := range n {
+			h := sha256.New()
+			if s.err = scan(i, stoppable{ctx, h}); s.err != nil {
+				return
+			}
+			s.sums = append(s.sums, [sha256.Size]byte(h.Sum(nil)))
 		}
-	}
-	sums := make([][sha256.Size]byte, len(s))
-	for i := range s {
-		h := sha256.New()
-		if err := scan(i, stoppable{ctx, h}); err != nil {
-			return nil, err
-		}
-		h.Sum(sums[i][:0])
-	}
-	return sums, nil
+	}()
+	return s, ctx
+}
+
+// Wait returns the sums when all are there.
+func (s *Sums) Wait() ([][sha256.Size]byte, error) {
+	<-s.ended
+	return s.sums, s.err
+}
+
+// Stop ends the context of HashSources, and returns when nothing is read any more.
+func (s *Sums) Stop() {
+	s.cancel(context.Canceled)
+	<-s.ended
 }
 
 // stoppable fails when the context ends.

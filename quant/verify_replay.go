@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"reflect"
 	"slices"
-	"sync"
 
 	"github.com/wrinklefree/wf/gguf"
 	"github.com/wrinklefree/wf/gguf/fault"
@@ -84,29 +83,20 @@ func Compare(ctx context.Context, f *gguf.File, want *File, o ReplayOptions) err
 		return err
 	}
 
-	ctx, cancel := context.WithCancelCause(ctx)
-	var hashing sync.WaitGroup
-	defer hashing.Wait() // before the sources are closed
-	defer cancel(nil)
-	var wrongSource error
-	hashing.Go(func() { // as in Write: what is being read for the weights anyway
-		defer func() {
-			if r := recover(); r != nil {
-				cancel(fmt.Errorf("hashing the sources: panic: %v", r))
-			}
-		}()
-		sums, err := s.hash(ctx, want.Scan)
-		if err == nil {
-			wrongSource = c.sums(s, sums)
-		} else {
-			cancel(err)
-		}
-	})
+	sums := want.Sums
+	if sums == nil {
+		sums, ctx = HashSources(ctx, len(s), s.scan)
+		defer sums.Stop() // before the sources are closed
+	}
 	differs := c.tensors(ctx, want)
-	hashing.Wait()
+	all, err := sums.Wait()
+	if err != nil {
+		return err
+	}
 	if err := context.Cause(ctx); err != nil {
 		return err
 	}
+	wrongSource := c.sums(s, all)
 	if err := errors.Join(wrongSource, differs); err != nil { // another source is the reason for other weights, and comes first
 		return err
 	}

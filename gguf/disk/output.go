@@ -18,7 +18,11 @@ type Output struct {
 	data, lock      *os.File // lock is nil where data itself is the lock
 	force           bool
 	calls           Calls
+	written, sent   int64 // bytes that Write has appended, and how many of them the disk has been given
 }
+
+// sendBytes is how much is given to the disk at a time: a large file is then written while the rest is computed, and Commit waits for its end only.
+const sendBytes = 32 << 20
 
 // CreateOptions say what an output may cost and what it must not overwrite.
 type CreateOptions struct {
@@ -152,7 +156,12 @@ func (o *Output) Name() string { return o.path }
 
 // Write appends all of p. Codes: NO_SPACE (disk full, quota, file size limit), IO_ERROR.
 func (o *Output) Write(p []byte) (int, error) {
-	return o.writeAll(p, func(rest []byte, _ int64) (int, error) { return o.calls.Write(o.data, rest) })
+	n, err := o.writeAll(p, func(rest []byte, _ int64) (int, error) { return o.calls.Write(o.data, rest) })
+	if o.written += int64(n); o.written-o.sent >= sendBytes {
+		startWriteback(o.data, o.sent, o.written-o.sent)
+		o.sent = o.written
+	}
+	return n, err
 }
 
 // WriteAt overwrites p at an offset; it moves nothing that Write appends. Codes as Write.

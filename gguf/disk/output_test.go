@@ -90,6 +90,34 @@ func TestOutput(t *testing.T) {
 	onlyFiles(t, dir, "out")
 }
 
+// TestLargeOutput: what is given to the disk early is what is there in the end.
+func TestLargeOutput(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "out")
+	out, err := Create(path, CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer out.Abort()
+	piece, want := make([]byte, 3<<20), []byte(nil)
+	for i := byte(0); len(want) < 2*sendBytes; i++ {
+		piece[int(i)<<16] = i
+		if _, err := out.Write(piece); err != nil {
+			t.Fatal(err)
+		}
+		want = append(want, piece...)
+	}
+	if out.WriteAt([]byte{77}, 5); out.sent < sendBytes {
+		t.Errorf("%d bytes of %d were given to the disk", out.sent, len(want))
+	}
+	want[5] = 77
+	if err := out.Commit(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	if got := read(t, path); got != string(want) {
+		t.Errorf("%d bytes of %d, or others", len(got), len(want))
+	}
+}
+
 func TestRefusedOutputs(t *testing.T) {
 	dir := t.TempDir()
 	in := func(name string) string { return filepath.Join(dir, name) }
