@@ -16,7 +16,7 @@ func TestMain(m *testing.M) {
 }
 
 // TestScripts runs the commands as a user does; testdata/script/*.txtar say what must happen. $FIXTURES is testdata/fixtures, $TINY the
-// demonstration model's checkpoint.
+// demonstration model's checkpoint, $DOCS docs.
 func TestScripts(t *testing.T) {
 	root, err := filepath.Abs("../../testdata")
 	if err != nil {
@@ -27,7 +27,8 @@ func TestScripts(t *testing.T) {
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Setup: func(e *testscript.Env) error {
-			e.Vars = append(e.Vars, "FIXTURES="+filepath.Join(root, "fixtures"), "TINY="+filepath.Join(root, "tinydlm"), "NO_COLOR=1")
+			e.Vars = append(e.Vars, "FIXTURES="+filepath.Join(root, "fixtures"), "TINY="+filepath.Join(root, "tinydlm"),
+				"DOCS="+filepath.Join(root, "..", "docs"), "NO_COLOR=1")
 			return nil
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
