@@ -323,6 +323,28 @@ func bytesOf(parts []string) [][]int32 {
 	return all
 }
 
+// FuzzReadInfill: any text is refused with a code, or becomes a request that fits and fills in.
+func FuzzReadInfill(f *testing.F) {
+	for _, seed := range []string{"ab [[3]]cd", "a[[ ]][[1]]", "[[[[x]]", "a[[[2]]]", "a[[99]]", "[[", "a[[\x00]]", strings.Repeat("a[[1]]", 600)} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		var o Options
+		m := newStub(dialectA, 8, 4)
+		prompt, err := o.ReadInfill(m.Config(), nil, text, bytesOf)
+		if err != nil {
+			if fault.Code(err) != "BAD_INFILL" && fault.Code(err) != "CONTEXT_LENGTH_EXCEEDED" {
+				t.Fatal(err)
+			}
+			return
+		}
+		r, err := Generate(t.Context(), m, prompt, o)
+		if err != nil || r.Stats.NewTokens == 0 {
+			t.Fatalf("%+v: %v", r, err)
+		}
+	})
+}
+
 func TestReadInfill(t *testing.T) {
 	c := newStub(dialectA, 8, 4).Config()
 	show := func(ids []int32) string {

@@ -60,9 +60,10 @@ const (
 	restOfBlock = 0
 )
 
-// cutHoles returns the parts of a text between its holes, one more than there are holes, and the holes' lengths.
+// cutHoles returns the parts of a text between its holes, one more than there are holes, and the holes' lengths, together at most so many positions.
 func cutHoles(text string, most int) (parts []string, holes []int, err error) {
 	var part strings.Builder
+	positions := 0 // that the holes have at least
 	for rest := text; ; {
 		literal, after, found := strings.Cut(rest, holeBegins)
 		part.WriteString(literal)
@@ -90,6 +91,9 @@ func cutHoles(text string, most int) (parts []string, holes []int, err error) {
 		case err != nil || n < 1 || n > most || inside != strconv.Itoa(n):
 			return nil, nil, fault.New("BAD_INFILL", "hole %d, %s: wanted [[1]] to [[%d]], [[ ]] for the rest of a block, or [[[[ for two brackets",
 				len(holes)+1, fault.Quote(holeBegins+inside+holeEnds), most)
+		}
+		if positions += max(n, 1); positions > most {
+			return nil, nil, fits(positions, most)
 		}
 		parts, holes = append(parts, strings.TrimSuffix(part.String(), " ")), append(holes, n)
 		part.Reset()
