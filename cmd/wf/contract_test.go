@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -284,4 +285,44 @@ func kindOf(value any) string {
 		return "integer"
 	}
 	return "object"
+}
+
+// TestExitStatus sees each status that a command line can bring about, and that nothing but the result goes to standard output.
+func TestExitStatus(t *testing.T) {
+	t.Chdir(contractFiles(t))
+	newer := []byte("GGUF\x63\x00\x00\x00" + strings.Repeat("\x00", 16))
+	if err := errors.Join(os.WriteFile("newer.gguf", newer, 0o644), os.WriteFile("long.txt", nil, 0o644), os.Truncate("long.txt", maxPromptBytes+1)); err != nil {
+		t.Fatal(err)
+	}
+	tried := map[int]bool{exitBug: true} // that is none of wf's promises
+	for line, want := range map[string]struct {
+		status int
+		code   string
+	}{
+		"version":                             {exitOK, ""},
+		"generate --treshold 1 Hello":         {exitUsage, "USAGE"},
+		"generate --threshold 2 Hello":        {exitUsage, "BAD_OPTION"},
+		"verify damaged.gguf":                 {exitRefused, "TENSOR_BAD_TERNARY_CODE"},
+		"quantize model.gguf TQ2_0":           {exitRefused, "QUANT_DIFFUSION_TQ2"},
+		"eval questions.jsonl -n 2 --min 0.9": {exitRefused, "EVAL_BELOW_MIN"},
+		"verify newer.gguf":                   {exitUnsupported, "GGUF_UNSUPPORTED_VERSION"},
+		"generate -m missing.gguf Hello":      {exitIO, "NOT_FOUND"},
+		"generate -f long.txt":                {exitLimit, "PROMPT_TOO_LONG"},
+		"convert checkpoint -o model.gguf":    {exitBusy, "OUTPUT_EXISTS"},
+	} {
+		var stdout, stderr bytes.Buffer
+		status := run(strings.Fields(line), strings.NewReader(""), &stdout, &stderr)
+		tried[want.status] = true
+		if status != want.status || status != exitOK && !strings.HasSuffix(strings.TrimSpace(stderr.String()), "["+want.code+"]") {
+			t.Errorf("wf %s: status %d, wanted %d and %s: %s", line, status, want.status, want.code, stderr.String())
+		}
+		if judged := strings.HasPrefix(line, "eval"); status != exitOK && !judged && stdout.Len() > 0 {
+			t.Errorf("wf %s: fails, and prints %q", line, stdout.String())
+		}
+	}
+	for _, s := range statusMeaning {
+		if s.status < 128 && !tried[s.status] { // the others are of signals
+			t.Errorf("no line has status %d", s.status)
+		}
+	}
 }

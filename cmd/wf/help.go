@@ -13,7 +13,7 @@ const rootLong = `wf takes a ternary (BitNet b1.58) language model from its trai
 
   wf convert ./checkpoint --outtype i2_s        # checkpoint-I2_S.gguf: two bits a weight, nothing lost
   wf generate -m checkpoint-I2_S.gguf "Hello"   # text
-  wf serve -m checkpoint-I2_S.gguf              # OpenAI's API on http://127.0.0.1:30000/v1
+  wf serve -m checkpoint-I2_S.gguf              # a chat page on http://127.0.0.1:30000, and OpenAI's API under /v1
 
 Without -m, wf runs the small model that it carries. This works now:
 
@@ -60,6 +60,30 @@ func printRootHelp(out io.Writer, root *cobra.Command) {
 	}
 	fmt.Fprintf(out, "\nFlags of every command:\n%s\nwf COMMAND --help begins with examples. wf help exit-codes explains exit status and error codes.\n",
 		root.LocalFlags().FlagUsages())
+}
+
+// newHelpCmd is cobra's own but for an answer to a command that does not exist.
+func newHelpCmd() *cobra.Command {
+	return &cobra.Command{
+		Use:              "help [COMMAND]",
+		Short:            "Print the help of a command",
+		PersistentPreRun: func(*cobra.Command, []string) {}, // settings do not matter, and may be what the help is wanted for
+		ValidArgsFunction: func(cmd *cobra.Command, _ []string, _ string) (names []cobra.Completion, _ cobra.ShellCompDirective) {
+			for _, other := range cmd.Root().Commands() {
+				if other.IsAvailableCommand() || other.IsAdditionalHelpTopicCommand() {
+					names = append(names, other.Name())
+				}
+			}
+			return names, cobra.ShellCompDirectiveNoFileComp
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			found, rest, err := cmd.Root().Find(args)
+			if err != nil || len(rest) > 0 {
+				return unknownCommand(cmd.Root(), args)
+			}
+			return found.Help()
+		},
+	}
 }
 
 // description is what a command does, at length.

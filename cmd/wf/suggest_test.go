@@ -13,6 +13,7 @@ func TestSuggestions(t *testing.T) {
 		"genrate -m model.gguf":                   "did you mean wf generate?",
 		"quantise a.gguf I2_S":                    "did you mean wf quantize?",
 		"run":                                     "did you mean wf generate?",
+		"help genrate":                            "did you mean wf generate?",
 		"frobnicate":                              `unknown command "frobnicate"; wf --help lists the commands [USAGE]`,
 		"generate --treshold 1 Hello":             "unknown flag: --treshold; did you mean --threshold? [USAGE]",
 		"generate --temperature 1 Hello":          "did you mean --temp?",
