@@ -54,6 +54,7 @@ func newRootCmd(env *environment) *cobra.Command {
 			root.AddCommand(cmd)
 		}
 	}
+	root.SetHelpCommand(newHelpCmd())
 	root.SetHelpCommandGroupID("This machine:")
 	root.AddCommand(newManCmd(), newExitCodesTopic())
 	completeWords(root)
