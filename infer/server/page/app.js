@@ -57,8 +57,9 @@ async function connect() {
 function wait(problem) {
   props = null;
   if (problem.kind === "key") {
-    say(waitTexts.key, "key", element("button", { type: "button", class: "link", onclick: askKey }, "Enter it"));
-    if (!$("key").open) askKey();
+    const ask = () => askKey(server.key !== "");
+    say(waitTexts.key, "key", element("button", { type: "button", class: "link", onclick: ask }, "Enter it"));
+    if (!$("key").open) ask();
   } else {
     say(waitTexts[problem.kind] ?? problem.message, problem.kind);
     waiting = setTimeout(connect, 1500);
@@ -86,8 +87,8 @@ function readKey() {
   try { server.key = sessionStorage.getItem(keyKept) ?? ""; } catch { /* then it is asked for */ }
 }
 
-function askKey() {
-  $("key-problem").hidden = !server.key;
+function askKey(refused) {
+  $("key-problem").hidden = !refused;
   $("key-problem").textContent = "The server did not accept the key.";
   $("key-form").elements.key.value = "";
   $("key").showModal();
@@ -111,6 +112,9 @@ $("key-cancel").addEventListener("click", () => $("key").close());
 
 /** draw shows the conversation from its start. */
 function draw() {
+  for (const message of conversation.messages) {
+    if (message.role === "assistant" && !message.finish) message.problem ??= { kind: "broken", message: "The page was left before the answer was complete." };
+  }
   log.replaceChildren(...(conversation.messages.length ? conversation.messages.map(drawMessage) : [welcome()]));
   log.scrollTop = log.scrollHeight;
   enable();
@@ -165,7 +169,7 @@ class AnswerView {
   /** follow opens the live view on what comes. */
   follow() {
     this.toggle();
-    this.view.player.follow(true);
+    this.view.player.begin();
   }
 
   toggle() {
@@ -254,9 +258,12 @@ async function answer() {
   conversation.messages.push(message);
   log.append(view.element);
   running = new AbortController();
-  enable();
   say();
   announce("Answering");
+  keep(asked);
+  enable();
+  list();
+  if (!matchMedia("(pointer: coarse)").matches) prompt.focus(); // what was clicked may be gone; on a phone this would open the keyboard
   const { signal } = running;
   const request = requestOf(settings, messages, props.diffusion?.Dialect);
   const options = { signal, pace: Number(settings.pace), onchange: () => atBottom(() => view.update()) };
@@ -272,13 +279,20 @@ async function answer() {
   running = null;
   if (state.dataset.kind === "busy") say();
   if (!message.recording.steps.length && view.view) atBottom(() => view.toggle());
-  view.view?.player.follow(false);
+  view.view?.player.end();
   announce(message.problem ? message.problem.message : message.content);
   if (["gone", "broken", "draining", "loading", "stalled", "key"].includes(message.problem?.kind)) connect();
-  if (!store.save(asked)) say("The browser's storage is full or closed: this conversation will be gone when you leave the page.", "error");
+  keep(asked);
   enable();
   list();
 }
+
+/** keep saves a conversation, unless it was deleted meanwhile. */
+function keep(asked) {
+  if (asked.messages.length && !store.save(asked)) say("The browser's storage is full or closed: this conversation will be gone when you leave the page.", "error");
+}
+
+addEventListener("pagehide", () => { if (running) keep(conversation); });
 
 /** countdown waits for a place in the queue and says so. */
 async function countdown(seconds, signal) {
@@ -309,9 +323,15 @@ function list() {
     const title = store.titleOf(c);
     return element("li", {},
       element("button", { type: "button", class: "conversation", "aria-current": c.id === conversation.id ? "true" : null, onclick: () => open(c) }, title),
-      iconButton("trash", `Delete “${title}”`, () => { store.forget(c.id); if (c.id === conversation.id) open(blank()); else list(); }));
+      iconButton("trash", `Delete “${title}”`, () => { store.forget(c.id); if (c.id === conversation.id) discard(); else list(); }));
   }));
   $("forget-button").parentElement.hidden = !$("conversations").children.length;
+}
+
+/** discard leaves the open conversation, which was deleted, so that an answer that still comes does not bring it back. */
+function discard() {
+  conversation.messages = [];
+  open(blank());
 }
 
 function open(other) {
@@ -335,7 +355,7 @@ $("drawer-button").addEventListener("click", () => {
 });
 $("new-button").addEventListener("click", () => open(blank()));
 $("forget-button").addEventListener("click", () => {
-  if (confirm("Delete all conversations from this browser?")) { store.forgetAll(); open(blank()); }
+  if (confirm("Delete all conversations from this browser?")) { store.forgetAll(); discard(); }
 });
 addEventListener("storage", list); // another tab has changed something
 
@@ -390,7 +410,7 @@ function openSettings() {
 }
 
 $("settings-button").addEventListener("click", openSettings);
-$("key-button").addEventListener("click", () => { dialog.dialog.close(); askKey(); });
+$("key-button").addEventListener("click", () => { dialog.dialog.close(); askKey(false); });
 
 /** grow makes the prompt as high as its text, up to what the style allows. */
 function grow() {

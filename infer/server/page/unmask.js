@@ -52,8 +52,9 @@ const controlName = (text) => /^<\|?([^<>|\s]+)\|?>$/.exec(text)?.[1]; // <|im_e
 const visible = (text) => controlName(text) ?? (text.trim() || (text.includes("\n") ? "↵" : "␣"));
 
 /**
- * Player moves along a number of steps: a slider, buttons, and play at a speed. While it follows, it stays at the last step. onmove(n) is told whenever the
- * position changes, 0 to length; delay(n) says how many milliseconds lie between step n and the next where the speed is "real".
+ * Player moves along a number of steps: a slider, buttons, and play at a speed. While steps still come it is live, and playing beyond the last one is to
+ * follow what comes. onmove(n) is told whenever the position changes, 0 to length; delay(n) says how many milliseconds lie between step n and the next
+ * where the speed is "real".
  */
 export class Player {
   constructor({ onmove, delay = null }) {
@@ -61,6 +62,7 @@ export class Player {
     this.delay = delay;
     this.length = 0;
     this.position = 0;
+    this.live = false;
     this.following = false;
     this.timer = 0;
     const button = (name, label, action) => iconButton(name, label, action, { class: "icon-button player-button" });
@@ -86,11 +88,16 @@ export class Player {
     else this.update();
   }
 
-  /** follow stays at the last step until someone moves. */
-  follow(on) {
-    this.following = on;
-    if (on) this.move(this.length);
-    else this.update();
+  /** begin follows what comes. */
+  begin() {
+    this.live = this.following = true;
+    this.move(this.length);
+  }
+
+  /** end says that no more will come. */
+  end() {
+    this.live = this.following = false;
+    this.update();
   }
 
   /** stop ends playing and following, at a step. */
@@ -102,7 +109,9 @@ export class Player {
 
   toggle() {
     if (this.timer || this.following) return this.stop();
-    if (this.position >= this.length) this.move(0);
+    if (this.position < this.length) return this.schedule();
+    if (this.live) return this.begin();
+    this.move(0);
     this.schedule();
   }
 
@@ -116,6 +125,7 @@ export class Player {
     this.timer = setTimeout(() => {
       this.timer = 0;
       if (this.position + 1 < this.length) this.schedule();
+      else this.following = this.live;
       this.move(this.position + 1);
     }, pause);
     this.update();
@@ -184,8 +194,9 @@ export class UnmaskView {
       this.bars.push(bar);
       this.histogram.append(bar);
     }
-    const most = Math.max(1, ...steps.map((step) => step.take.length));
-    steps.forEach((step, i) => this.bars[i].style.setProperty("--height", step.take.length / most));
+    const counts = steps.map((step) => tokensOf(this.recording, step));
+    const most = Math.max(1, ...counts);
+    counts.forEach((count, i) => this.bars[i].style.setProperty("--height", count / most));
     const shown = this.shown;
     this.shown = -1; // the recording's end may have changed what is shown of a step
     if (this.player) this.player.grow(steps.length);
@@ -292,12 +303,14 @@ export class UnmaskView {
     const masks = this.cells.filter((cell) => cell.dataset.state === "mask").length;
     const { passes, perStep, rate } = summary(recording, n);
     const total = recording.steps.filter((step) => step.event === "denoise").length;
-    const count = step && `${step.take.length} ${step.take.length === 1 ? "token" : "tokens"}`;
+    const count = step && tokensOf(recording, step);
+    const tokens = `${count} ${count === 1 ? "token" : "tokens"}`;
     const what = !step ? (recording.steps.length ? "All is masked" : "Waiting for the first step") :
-      { denoise: `${count} settled`, next: "The next token, without a threshold", fill: `${count} filled in with the best guesses` }[step.event];
+      { denoise: `${tokens} settled`, next: "The next token", fill: `${tokens} filled in with the best guesses` }[step.event];
     this.heading.textContent = blocks.length > 1 ? `Block ${blocks.indexOf(first) + 1} of ${blocks.length}` : "Block";
     this.grid.setAttribute("aria-label", `Positions ${first} to ${first + size - 1}: ${masks} masked`);
-    this.facts([["denoise steps", `${passes} / ${total}`], ["tokens a step", passes ? number(perStep) : "–"], ["tokens/s", rate ? number(rate) : "–"], ["masked", String(masks)]]);
+    const steps = total || !n ? [["denoise steps", `${passes} / ${total}`], ["tokens a step", passes ? number(perStep) : "–"]] : [["tokens", `${n} / ${recording.steps.length}`]];
+    this.facts([...steps, ["tokens/s", rate ? number(rate) : "–"], ["masked", String(masks)]]);
     this.words = `${n} of ${recording.steps.length}: ${what}${masks ? `, ${masks} masked` : ""}.`;
     this.detail.textContent = this.words;
     if (this.player) this.detail.setAttribute("aria-live", this.player.following || this.player.timer ? "off" : "polite");

@@ -182,12 +182,18 @@ func (w *window) text(selector string) string {
 	return ask[string](w, fmt.Sprintf("document.querySelector(%q)?.innerText ?? 'no %s'", selector, selector))
 }
 
-// send asks a question by keyboard and waits for the whole answer.
-func (w *window) send(question string) {
+// start types a question and sends it, and waits for nothing.
+func (w *window) start(question string) {
 	w.t.Helper()
-	w.until("!document.querySelector('#send-button').hidden && document.querySelector('#model').textContent !== ''")
+	w.until(`!document.querySelector("#send-button").hidden && document.querySelector("#model").textContent !== ""`)
 	w.do(chromedp.Focus("#prompt", chromedp.ByQuery))
 	w.write(question)
 	w.press("Enter")
-	w.until("!document.querySelector('#send-button').hidden && document.querySelector('.answer:last-child .figures')?.textContent !== ''")
+}
+
+// send asks a question by keyboard and waits for the whole answer.
+func (w *window) send(question string) {
+	w.t.Helper()
+	w.start(question)
+	w.until("!document.querySelector('#send-button').hidden && document.querySelector('.answer:last-child .figures')?.textContent")
 }

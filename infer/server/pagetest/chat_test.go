@@ -177,12 +177,18 @@ func TestLiveView(t *testing.T) {
 	w.until(masks + " > 0 && " + settled + " > 0")
 	equal(t, "while it comes the view", ask[string](w, `document.querySelector(".answer:last-child [data-running]").getAttribute("aria-label")`), "Pause")
 
-	// Pause while it comes: the picture stays, the answer goes on.
+	// Pause while it comes: the picture stays, the answer goes on; play follows it again.
 	w.do(chromedp.Focus(last(".player input"), chromedp.ByQuery))
 	w.press(" ")
 	position := ask[string](w, `document.querySelector(".answer:last-child .player input").value`)
-	w.until(`document.querySelector(".answer:last-child .figures").textContent !== ""`)
+	w.until(`Number(document.querySelector(".answer:last-child .player input").max) > ` + position + ` + 1`)
 	equal(t, "paused at", ask[string](w, `document.querySelector(".answer:last-child .player input").value`), position)
+
+	w.set(last(".player select"), "120")
+	w.press("End")
+	w.press(" ")
+	w.until(`document.querySelector(".answer:last-child .figures").textContent !== ""`)
+	equal(t, "followed to the end", ask[bool](w, `(s => s.value === s.max)(document.querySelector(".answer:last-child .player input"))`), true)
 
 	state := func() string {
 		return ask[string](w, `[...document.querySelectorAll(".answer:last-child .cell")].map(c => ({mask: "·", prompt: "p", past: "-", off: "-"})[c.dataset.state] ?? c.textContent + "/").join("")`)
@@ -317,5 +323,46 @@ func TestKeyboard(t *testing.T) {
 	w.press("N", input.ModifierAlt)
 	w.until(`document.querySelector("#compare").hidden && document.querySelectorAll("#log > article").length === 0`)
 	equal(t, "in a new conversation the focus is on", focus(), "prompt")
+	w.quiet(false)
+}
+
+// TestDialects shows an autoregressive model and the other dialect as what they are.
+func TestDialects(t *testing.T) {
+	w := open(t, serve(t, "--mask-token-id", "none").url)
+	w.send(france)
+	equal(t, "model", w.text("#model"), "wf-tiny · one token at a time")
+	equal(t, "tokens after the last", w.text(last(".unmask-figures div:first-child dd")), "12 / 12")
+	w.click("#settings-button")
+	equal(t, "settings of diffusion are shown", ask[bool](w, `document.querySelector("[name=threshold]").checkVisibility()`), false)
+	w.quiet(false)
+
+	w = open(t, serve(t, "--dialect", "wrinklefree").url)
+	w.send(france)
+	equal(t, "model", w.text("#model"), "wf-tiny · wrinklefree, blocks of 32")
+	equal(t, "first position of the block", ask[string](w, `document.querySelector(".answer:last-child .cell").textContent`), "The")
+	w.click("#settings-button")
+	equal(t, "passes over a block can be set", ask[bool](w, `document.querySelector("[name=max_iterations]").checkVisibility()`), true)
+	equal(t, "a sub-block can be set", ask[bool](w, `document.querySelector("[name=sub_block_size]").checkVisibility()`), false)
+	w.quiet(false)
+}
+
+// TestLeave leaves the page in the middle of an answer, and deletes a conversation in the middle of one.
+func TestLeave(t *testing.T) {
+	p := inFrontOf(t, serve(t))
+	w := open(t, p.url)
+	w.until("document.querySelector('#model').textContent !== ''")
+	p.delay.Store(int64(200 * time.Millisecond))
+	w.start(fox)
+	w.until(`document.querySelector(".answer:last-child .text").textContent.length > 3`)
+	w.do(chromedp.Reload())
+	w.until(`document.querySelector(".answer:last-child .note[data-kind=problem]")`) // that it was left, or, if the browser cut the stream first, that the connection ended
+	equal(t, "what had settled", strings.HasPrefix(w.text(last(".text")), "A young fox"), true)
+	w.until("document.querySelector('#model').textContent !== ''")
+	w.click(last("[data-action=regenerate]"))
+	w.until(`document.querySelector(".answer:last-child .text").textContent.length > 3`)
+	w.click("#conversations li:first-child .icon-button")
+	p.delay.Store(0)
+	w.send(france)
+	equal(t, "conversations", ask[int](w, `document.querySelectorAll("#conversations li").length`), 1)
 	w.quiet(false)
 }

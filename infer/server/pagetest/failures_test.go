@@ -8,15 +8,6 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// start types a question and sends it, and waits for nothing.
-func (w *window) start(question string) {
-	w.t.Helper()
-	w.until(`!document.querySelector("#send-button").hidden && document.querySelector("#model").textContent !== ""`)
-	w.do(chromedp.Focus("#prompt", chromedp.ByQuery))
-	w.write(question)
-	w.press("Enter")
-}
-
 // TestServerDies kills the server in the middle of an answer and starts it again.
 func TestServerDies(t *testing.T) {
 	port := freePort(t)
