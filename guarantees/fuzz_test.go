@@ -32,6 +32,7 @@ var planted = []plantedBug{
 	{"infer/tokenizer", "FuzzSentencePieceText", "infer/tokenizer/spm.go", `strings.ReplaceAll(text, " ", blank)`, `strings.ReplaceAll(strings.ToLower(text), " ", blank)`},
 	{"infer/tokenizer/template", "FuzzTemplate", "infer/tokenizer/template/run.go", `b == -1); op == "%" {`, `b == -1); result == 3 { panic(op) } else if op == "%" {`},
 	{"infer/diffusion", "FuzzEvent", "infer/diffusion/events.go", "math.Round(float64(t.Confidence)*1e6)", "math.Floor(float64(t.Confidence)*1e6)"},
+	{"cmd/wf", "FuzzConversation", "cmd/wf/chat_session.go", `return malformedSession("member %s is unknown", fault.Quote(key))`, `panic(fault.Quote(key))`},
 	{"infer/show", "FuzzReadTrace", "infer/show/read.go", `t.fail("TRACE_MALFORMED", format`, `t.fail("", format`},
 	{"infer/server", "FuzzBody", "gguf/strictjson/strictjson.go", "if _, err := d.Token(); err != io.EOF {", "if _, err := d.Token(); err == io.ErrNoProgress {"},
 	{"quant", "FuzzRecall", "quant/words.go", `if rest != "" || Record(words, o) != text {`, `if rest != "" {`},
