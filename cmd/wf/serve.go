@@ -44,6 +44,7 @@ func newServeCmd(env *environment) *cobra.Command {
 		SuggestFor: []string{"start", "api"},
 		Long: `Answer HTTP requests with one model: /v1/chat/completions, /v1/completions and /v1/models as OpenAI has them, /completion, /tokenize,
 /detokenize, /apply-template, /props, /slots and /health as llama.cpp has them, /healthz, /readyz, /metrics and /version.
+A browser finds a chat at its address, which shows blocks being unmasked (docs/page.md).
 
 Without keys it listens only on a loopback address, and only for requests that name it so. SIGTERM and SIGINT let running answers finish.
 docs/api.md is the reference, docs/deploy has a container, a systemd unit and Kubernetes manifests.`,
