@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -27,7 +28,10 @@ wf --help lists all commands. wf COMMAND --help begins with examples.
 
 // printHelp prints a command's help: examples first, because most readers want no more.
 func printHelp(cmd *cobra.Command, _ []string) {
-	out := cmd.OutOrStdout()
+	out, columns := cmd.OutOrStdout(), 0 // 0: lines as long as they are
+	if file, ok := out.(*os.File); ok && terminal(file) {
+		columns, _ = screenSize(file)
+	}
 	if !cmd.HasParent() {
 		printRootHelp(out, cmd)
 		return
@@ -35,16 +39,16 @@ func printHelp(cmd *cobra.Command, _ []string) {
 	if cmd.Example != "" {
 		fmt.Fprintf(out, "%s\n\n", cmd.Example)
 	}
-	fmt.Fprintf(out, "%s\n", description(cmd))
+	fmt.Fprintf(out, "%s\n", reflow(description(cmd), columns))
 	if !cmd.Runnable() {
 		return
 	}
 	fmt.Fprintf(out, "\nUsage:\n  %s\n", cmd.UseLine())
 	if cmd.HasAvailableLocalFlags() {
-		fmt.Fprintf(out, "\nFlags:\n%s", cmd.LocalFlags().FlagUsages())
+		fmt.Fprintf(out, "\nFlags:\n%s", cmd.LocalFlags().FlagUsagesWrapped(columns))
 	}
 	if cmd.HasAvailableInheritedFlags() {
-		fmt.Fprintf(out, "\nFlags of every command:\n%s", cmd.InheritedFlags().FlagUsages())
+		fmt.Fprintf(out, "\nFlags of every command:\n%s", cmd.InheritedFlags().FlagUsagesWrapped(columns))
 	}
 }
 
@@ -92,6 +96,20 @@ func description(cmd *cobra.Command) string {
 		return cmd.Long
 	}
 	return cmd.Short + "."
+}
+
+// reflow breaks paragraphs at a number of columns (0: not); lines that are indented stand as they are.
+func reflow(text string, columns int) string {
+	if columns == 0 {
+		return text
+	}
+	paragraphs := strings.Split(text, "\n\n")
+	for i, p := range paragraphs {
+		if !strings.HasPrefix(p, " ") {
+			paragraphs[i] = strings.Join(wrap("", strings.ReplaceAll(p, "\n", " "), columns), "\n")
+		}
+	}
+	return strings.Join(paragraphs, "\n\n")
 }
 
 // eachFlag calls f for every flag that a reader should know, as it is typed: "-m, --model file".
