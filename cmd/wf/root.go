@@ -44,7 +44,7 @@ func newRootCmd(env *environment) *cobra.Command {
 		commands []*cobra.Command
 	}{
 		{"Get a model:", []*cobra.Command{newConvertCmd(env), newQuantizeCmd(env), newInspectCmd(env)}},
-		{"Run it:", []*cobra.Command{newGenerateCmd(env), newChatCmd(env), newServeCmd(env)}},
+		{"Run it:", []*cobra.Command{newGenerateCmd(env), newChatCmd(env), newReplayCmd(env), newServeCmd(env)}},
 		{"Check it:", []*cobra.Command{newVerifyCmd(env), newEvalCmd(env), newPerplexityCmd(env), newTokenizeCmd(env), newLogitsCmd(env)}},
 		{"This machine:", []*cobra.Command{newDoctorCmd(env), newBenchCmd(env), newConfigCmd(env), newCompletionCmd(env), newVersionCmd(env)}},
 	} {

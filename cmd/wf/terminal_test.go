@@ -343,6 +343,42 @@ func TestStopAnswer(t *testing.T) {
 	}
 }
 
+// TestReplayOnTerminal plays a trace, and steps through it forward and back.
+func TestReplayOnTerminal(t *testing.T) {
+	trace := filepath.Join(t.TempDir(), "trace.jsonl")
+	output(t, "generate", "-q", "--threshold", "1", "--trace", trace, "What is the capital of France?")
+	for _, width := range widths {
+		t.Run(map[int]string{80: "80 columns", 40: "40 columns"}[width], func(t *testing.T) {
+			w := startTerminal(t, width, 24, nil, "replay", "-q", "--speed", "50", trace)
+			w.exit(0)
+			if rows := w.screen.screen(); rows[0] != "The capital of France is Paris.<|im_end"[:min(width-1, 39)] && rows[0] != "The capital of France is Paris.<|im_end|>" {
+				t.Errorf("the answer does not stand:\n%s", strings.Join(rows, "\n"))
+			}
+
+			w = startTerminal(t, width, 24, nil, "replay", "-q", "--step", trace)
+			step := func(n string) {
+				t.Helper()
+				w.wait(n, func(rows []string) bool { return strings.HasPrefix(lastRow(rows), n+", block 0: +1, ") })
+			}
+			step("step 1")
+			w.send(" ")
+			step("step 2")
+			w.send("\x1b[C")
+			step("step 3")
+			w.send("b")
+			step("step 2")
+			w.resize(120-width, 24)
+			w.send("\x1b[D")
+			step("step 1")
+			w.send("b") // there is none before the first
+			w.send("\r")
+			step("step 2")
+			w.send("\x03")
+			w.exit(0)
+		})
+	}
+}
+
 // TestSignalsWhileTyping: the terminal is raw then, and must not stay so.
 func TestSignalsWhileTyping(t *testing.T) {
 	for signal, status := range map[syscall.Signal]int{syscall.SIGTERM: 143, syscall.SIGINT: 130} {

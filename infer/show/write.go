@@ -17,13 +17,14 @@ type Writer struct {
 	err   error
 }
 
-// NewWriter writes the header and the texts of its prompt. text returns the bytes of an id.
+// NewWriter writes the header and the texts of its ids. text returns the bytes of an id.
 func NewWriter(w io.Writer, h Header, text func(id int32) string) *Writer {
 	t := &Writer{lines: json.NewEncoder(w), text: text, named: map[int32]bool{}}
 	t.lines.SetEscapeHTML(false)
 	h.Version = TraceVersion
 	t.line(h)
 	t.name(h.Prompt)
+	t.name(h.Infill)
 	return t
 }
 
@@ -51,7 +52,7 @@ func (t *Writer) line(v any) error {
 func (t *Writer) name(ids []int32) {
 	texts := map[string]any{}
 	for _, id := range ids {
-		if !t.named[id] {
+		if !t.named[id] && id != masked {
 			t.named[id] = true
 			texts[strconv.Itoa(int(id))] = wireText(t.text(id))
 		}
