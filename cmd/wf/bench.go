@@ -27,13 +27,15 @@ func newBenchCmd(env *environment) *cobra.Command {
   ppN       N prompt tokens, logits of the last one
   tgN       N passes of one token each, with logits: the autoregressive step
   stepB     a denoise step: a block of B rows that see each other, logits of all
-  stepS     a denoise step over a sub-block of S rows, with the sub-block cache
+  stepS     a denoise step over a sub-block of S rows, with the sub-block cache; S doubles, as --decode-mode auto may choose
   headB     the part of stepB that computes the logits: stepB less the same pass without logits, taken in pairs
   commitB   a finished block into the cache, logits of its last row
+  greedyB   a block of new tokens by mode greedy: stepB, the choice of a token for every row, commitB
 
-The step, head and commit rows are there for diffusion models and synthetic ones. Each repetition runs every test once, in turn, so that a noisy
+The rows of blocks are there for diffusion models and synthetic ones. Each repetition runs every test once, in turn, so that a noisy
 machine disturbs all alike; one round before them does not count. Rows give the median time of a sample and tokens/s as median and as mean ±
-standard deviation. @ dN stands behind a test with N positions in the cache before it.
+standard deviation. @ dN stands behind a test with N positions in the cache before it. The cost of a pass is its time beside that of 32 rows without
+logits, in thousandths and by rounds; --decode-mode auto counts with the other, a table in the source, so that its choice does not depend on a clock.
 
 A model that is not synthetic answers questions as well: those of --eval, whose lines have question and answer, or a few of its own. That row has
 tokens/s without prefill, tokens a denoise step, steps a block, the median time to the first block's last token, percentiles (nearest rank) of the

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"math"
@@ -10,6 +11,8 @@ import (
 	"github.com/wrinklefree/wf/gguf"
 	"github.com/wrinklefree/wf/gguf/names"
 	"github.com/wrinklefree/wf/infer"
+	"github.com/wrinklefree/wf/infer/diffusion"
+	"github.com/wrinklefree/wf/infer/kernel"
 	"github.com/wrinklefree/wf/quant"
 )
 
@@ -24,6 +27,8 @@ type passTest struct {
 	samples []time.Duration
 	machine []*limits // right after each sample, with --peak
 	hidden  bool      // measured for another row's sake
+	auto    float64   // the cost of a pass to mode auto; 0 where passes differ
+	unit    *passTest // the pass whose measured cost is what it is to mode auto: a block without logits. nil: costs are not measured
 }
 
 // Blocks of a model that has none: those of the published diffusion models.
@@ -43,22 +48,27 @@ func (b *bench) passTests(m *infer.Model, cache *infer.Cache, ids []int32, depth
 		tests = append(tests, t)
 		return t
 	}
-	one := func(start, n, logits int, mask infer.Mask, extent int) func() error {
+	one := func(start, n, logits int, mask infer.Mask, extent int) *infer.Segment {
 		seg := &infer.Segment{Cache: cache, Start: start, IDs: ids[start : start+n], Extent: extent, Mask: mask}
 		for i := n - logits; i < n; i++ {
 			seg.Logits = append(seg.Logits, i)
 		}
-		return func() error { return forward(m, seg) }
+		return seg
+	}
+	addPass := func(name string, seg *infer.Segment) *passTest {
+		t := add(name, 1, len(seg.IDs), len(seg.Logits), func() error { return forward(m, seg) })
+		t.auto = diffusion.PassCost(t.rows, t.logits)
+		return t
 	}
 	for _, n := range b.prompts {
 		if n > 0 {
-			add(fmt.Sprintf("pp%d", n), 1, n, 1, one(depth, n, 1, infer.Mask{}, 0))
+			addPass(fmt.Sprintf("pp%d", n), one(depth, n, 1, infer.Mask{}, 0))
 		}
 	}
 	for _, n := range b.gens {
 		if n > 0 {
 			seg := &infer.Segment{Cache: cache, Logits: []int{0}}
-			add(fmt.Sprintf("tg%d", n), n, 1, 1, func() error {
+			t := add(fmt.Sprintf("tg%d", n), n, 1, 1, func() error {
 				for i := depth; i < depth+n; i++ {
 					seg.Start, seg.IDs = i, ids[i:i+1]
 					if err := forward(m, seg); err != nil {
@@ -67,18 +77,20 @@ func (b *bench) passTests(m *infer.Model, cache *infer.Cache, ids []int32, depth
 				}
 				return nil
 			})
+			t.auto = diffusion.PassCost(1, 1)
 		}
 	}
 	if !blocks {
 		return tests
 	}
-	size, sub := usualBlock, usualSubBlock
+	size, sub := cmp.Or(b.block, usualBlock), cmp.Or(b.subBlock, usualSubBlock)
 	if d := m.Config().Diffusion; d != nil {
 		size, sub = d.BlockSize, d.SubBlockSize
 	}
 	start, mask := depth/size*size, infer.Mask{Block: size} // blocks lie at multiples of their size
-	step := add(fmt.Sprintf("step%d", size), 1, size, size, one(start, size, size, mask, 0))
-	body := add("", 1, size, 0, one(start, size, 0, mask, 0))
+	whole, commit := one(start, size, size, mask, 0), one(start, size, 1, mask, 0)
+	step := addPass(fmt.Sprintf("step%d", size), whole)
+	body := addPass("", one(start, size, 0, mask, 0))
 	body.hidden = true
 	head := add(fmt.Sprintf("head%d", size), 1, 0, size, nil)
 	head.tokens = size
@@ -88,10 +100,30 @@ func (b *bench) passTests(m *infer.Model, cache *infer.Cache, ids []int32, depth
 		head.machine = step.machine
 		return nil
 	}
-	if sub < size {
-		add(fmt.Sprintf("step%d", sub), 1, sub, sub, one(start+size-sub, sub, sub, mask, start+size))
+	for ; sub < size && size%sub == 0; sub *= 2 { // as mode auto widens them
+		addPass(fmt.Sprintf("step%d", sub), one(start+size-sub, sub, sub, mask, start+size))
 	}
-	add(fmt.Sprintf("commit%d", size), 1, size, 1, one(start, size, 1, mask, 0))
+	addPass(fmt.Sprintf("commit%d", size), commit)
+	vocab := m.Config().Vocab
+	greedy := add(fmt.Sprintf("greedy%d", size), 2, size, (size+1)/2, func() error {
+		if err := forward(m, whole); err != nil {
+			return err
+		}
+		for i := range size - 1 { // a row predicts the position after it
+			kernel.ArgMaxConfidence(whole.Out[i*vocab:][:vocab], 0)
+		}
+		if err := forward(m, commit); err != nil {
+			return err
+		}
+		kernel.ArgMaxConfidence(commit.Out, 0)
+		return nil
+	})
+	greedy.tokens = size
+	for _, t := range tests {
+		if t.auto > 0 {
+			t.unit = body
+		}
+	}
 	return tests
 }
 
@@ -181,6 +213,8 @@ type passRow struct {
 	OfRead    float64 `json:"of_read,omitempty"` // 0..1
 	PeakGMACs float64 `json:"peak_gmacs,omitempty"`
 	ReadGBs   float64 `json:"read_gbs,omitempty"`
+	Cost      float64 `json:"cost,omitempty"`      // of a pass, in thousandths of one of 32 rows without logits
+	AutoCost  float64 `json:"auto_cost,omitempty"` // what mode auto takes it for
 }
 
 // row sums up the samples.
@@ -195,6 +229,13 @@ func (t *passTest) row(on subject, depth int, layers, head work) passRow {
 	middle := median(seconds)
 	r.MedianMS, r.MedianTS = 1000*middle, float64(t.tokens)/middle
 	r.MeanTS, r.StddevTS = meanAndDeviation(rates)
+	if t.unit != nil {
+		var costs []float64
+		for i, d := range t.samples { // pairs of a round
+			costs = append(costs, t.unit.auto*d.Seconds()/float64(t.calls)/t.unit.samples[i].Seconds())
+		}
+		r.Cost, r.AutoCost = median(costs), t.auto
+	}
 	if len(t.machine) == 0 {
 		return r
 	}

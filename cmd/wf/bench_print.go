@@ -53,7 +53,7 @@ func (r *benchReport) csv(w io.Writer) error {
 	c.Write(passColumns)
 	for _, p := range r.Passes {
 		c.Write(append(p.fields(), strconv.Itoa(p.Depth), strconv.Itoa(p.Tokens), exact(p.MedianMS), exact(p.MedianTS), exact(p.MeanTS), exact(p.StddevTS),
-			exact(p.OfPeak), exact(p.OfRead), exact(p.PeakGMACs), exact(p.ReadGBs)))
+			exact(p.OfPeak), exact(p.OfRead), exact(p.PeakGMACs), exact(p.ReadGBs), exact(p.Cost), exact(p.AutoCost)))
 	}
 	if len(r.Answers) > 0 {
 		c.Flush()
@@ -72,7 +72,7 @@ func (r *benchReport) csv(w io.Writer) error {
 var (
 	subjectColumns = []string{"model", "model_size", "model_n_params", "kernel", "n_threads", "test"}
 	passColumns    = append(subjectColumns[:6:6], "n_depth", "n_tokens", "median_ms", "median_ts", "avg_ts", "stddev_ts", "of_peak", "of_read", "peak_gmacs",
-		"read_gbs")
+		"read_gbs", "cost", "auto_cost")
 	answerColumns = append(subjectColumns[:6:6], "threshold", "answers", "n_tokens", "tokens_per_second", "tokens_per_step", "steps_per_block",
 		"first_block_ms", "block_p50_ms", "block_p95_ms", "block_p99_ms", "exact")
 )
@@ -96,9 +96,13 @@ func (a *answerRow) exactly(none string) string {
 func (r *benchReport) markdown(w io.Writer) error {
 	var b strings.Builder
 	machine := slices.ContainsFunc(r.Passes, func(p passRow) bool { return p.ReadGBs > 0 })
+	costs := slices.ContainsFunc(r.Passes, func(p passRow) bool { return p.Cost > 0 })
 	header := []string{"model", "size", "params", "kernel", "threads", "test", "ms", "t/s", "mean t/s"}
 	if machine {
 		header = append(header, "of peak", "of read")
+	}
+	if costs {
+		header = append(header, "cost", "auto's cost")
 	}
 	line := func(cells ...string) { b.WriteString("| " + strings.Join(cells, " | ") + " |\n") }
 	rule := func(left, columns int) {
@@ -118,6 +122,12 @@ func (r *benchReport) markdown(w io.Writer) error {
 		}
 		if machine {
 			cells = append(cells, fmt.Sprintf("%.0f %%", 100*p.OfPeak), fmt.Sprintf("%.0f %%", 100*p.OfRead))
+		}
+		switch {
+		case p.Cost > 0:
+			cells = append(cells, fmt.Sprintf("%.0f", p.Cost), fmt.Sprintf("%.0f", p.AutoCost))
+		case costs:
+			cells = append(cells, "-", "-")
 		}
 		line(cells...)
 	}

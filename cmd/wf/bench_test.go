@@ -15,6 +15,7 @@ import (
 
 	"github.com/wrinklefree/wf/convert"
 	"github.com/wrinklefree/wf/infer"
+	"github.com/wrinklefree/wf/infer/diffusion"
 	"github.com/wrinklefree/wf/infer/kernel"
 	"github.com/wrinklefree/wf/infer/synthetic"
 )
@@ -81,7 +82,9 @@ func runBench(t *testing.T, args ...string) []byte {
 func TestBenchRows(t *testing.T) {
 	text := runBench(t, "-p", "4,16", "-n", "2", "-d", "0,64", "-r", "2", "-t", "1,2", "-o", "jsonl")
 	var tests []string
-	answers := 0
+	answers, cost := 0, diffusion.PassCost
+	costOf := map[string]float64{"pp4": cost(4, 1), "pp16": cost(16, 1), "tg2": cost(1, 1), "step32": cost(32, 32), "step8": cost(8, 8), "step16": cost(16, 16),
+		"commit32": cost(32, 1)}
 	for line := range bytes.Lines(text) {
 		var r struct {
 			passRow
@@ -114,10 +117,14 @@ func TestBenchRows(t *testing.T) {
 		if want := float64(r.Samples[0]+r.Samples[1]) / 2e6; math.Abs(r.MedianMS-want) > 1e-6*math.Abs(want) || math.Abs(r.MedianTS*r.MedianMS-1000*float64(r.Tokens)) > 1e-3 {
 			t.Errorf("median of %v is not %v ms, %v tokens/s", r.Samples, r.MedianMS, r.MedianTS)
 		}
+		want, isPass := costOf[strings.TrimSuffix(r.Test, " @ d64")]
+		if r.AutoCost != want || r.Cost > 0 != isPass {
+			t.Errorf("the cost to mode auto is %v, want %v: %s", r.AutoCost, want, line)
+		}
 	}
 	var want []string
 	for range 2 {
-		shallow := []string{"pp4", "pp16", "tg2", "step32", "head32", "step8", "commit32"}
+		shallow := []string{"pp4", "pp16", "tg2", "step32", "head32", "step8", "step16", "commit32", "greedy32"}
 		want = append(append(want, "load"), shallow...)
 		for _, name := range shallow {
 			want = append(want, name+" @ d64")
@@ -128,7 +135,7 @@ func TestBenchRows(t *testing.T) {
 	}
 }
 
-// TestBenchPeak: a row's shares follow from what it does, what the machine can do and how long it took. The demonstration model has 3,145,728 ternary
+// TestBenchPeak: a row's shares and its cost follow from what it does, what the machine can do and how long it took. The demonstration model has 3,145,728 ternary
 // weights and a BF16 head of 1024 x 256, which is float work.
 func TestBenchPeak(t *testing.T) {
 	machine := &limits{ReadGBs: 2, Peaks: []kernel.Peak{{Kernel: kernel.Name(), Integer: true, GMACs: 4}, {Kernel: kernel.Name(), GMACs: 1}, {Kernel: "other", GMACs: 9}}}
@@ -149,6 +156,11 @@ func TestBenchPeak(t *testing.T) {
 	// At the peak: 2 * (1e9/4e9 + 5e7/1e9) = 0.6 s. Reading: 2 * 1.1e9/2e9 = 1.1 s. Of 1 s and of 2 s, in the middle 3/4.
 	if math.Abs(r.OfPeak-0.45) > 1e-12 || math.Abs(r.OfRead-0.825) > 1e-12 || r.PeakGMACs != 4 || r.ReadGBs != 2 || r.MedianTS != 20/1.5 {
 		t.Errorf("%+v", r)
+	}
+	// Two passes a sample that take 1/2 and 1/4 of the unit's time, round by round, which costs 1000.
+	test.unit, test.auto = &passTest{auto: 1000, samples: []time.Duration{time.Second, 4 * time.Second}}, 300
+	if r := test.row(subject{}, 0, work{}, work{}); r.Cost != 375 || r.AutoCost != 300 {
+		t.Errorf("a pass costs %v and %v, want 375 and 300", r.Cost, r.AutoCost)
 	}
 	if out := string(runBench(t, "-p", "4", "-n", "0", "-r", "1", "--max-tokens", "0", "--peak")); !strings.Contains(out, "| of read |") {
 		t.Errorf("no shares in\n%s", out)
@@ -187,12 +199,12 @@ func TestBenchSweep(t *testing.T) {
 func TestBenchFormats(t *testing.T) {
 	v := 0.5
 	r := &benchReport{
-		Passes:  []passRow{{subject: subject{Model: "m", Kernel: "k", Threads: 2, Test: "pp8"}, Tokens: 8, MedianMS: 2, MedianTS: 4000, ReadGBs: 10}},
+		Passes:  []passRow{{subject: subject{Model: "m", Kernel: "k", Threads: 2, Test: "pp8"}, Tokens: 8, MedianMS: 2, MedianTS: 4000, ReadGBs: 10, Cost: 250, AutoCost: 256}},
 		Answers: []answerRow{{subject: subject{Model: "m", Kernel: "k", Threads: 2, Test: "answers"}, Answers: 3, Exact: &v}},
 	}
 	for format, want := range map[string][]string{
-		"md":    {"| m | 0 B | 0.00 M | k | 2 | pp8 | 2.00 | 4000.00 |", "| the model's | 3 | 0 |", "50.0 %", "| of read |"},
-		"csv":   {"m,0,0,k,2,pp8,0,8,2,4000,", "m,0,0,k,2,answers,,3,0,", ",0.5\n"},
+		"md":    {"| m | 0 B | 0.00 M | k | 2 | pp8 | 2.00 | 4000.00 |", "| the model's | 3 | 0 |", "50.0 %", "| of read | cost | auto's cost |", "| 250 | 256 |"},
+		"csv":   {"m,0,0,k,2,pp8,0,8,2,4000,", ",10,250,256\n", "m,0,0,k,2,answers,,3,0,", ",0.5\n"},
 		"json":  {`"test": "pp8"`, `"exact": 0.5`},
 		"jsonl": {`"test":"pp8"`, `"exact":0.5`},
 	} {
