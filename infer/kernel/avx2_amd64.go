@@ -131,12 +131,12 @@ func unpackQ8AVX2(dst []q8Block, d []float32, w []byte) {
 }
 
 //go:noescape
-func dotsBlocksQ8(y *[8][4]float32, w *q8Block, dw *float32, x *q8Eight, dx *[8]float32, blocks int)
+func dotsBlocksQ8(y *[8][4]float32, w *q8Block, dw *float32, x *q8Eight, dx *[8]float32, next *byte, blocks int)
 
-func dotsQ8AVX2(y *[8][4]float32, w []q8Block, dw []float32, x []q8Eight, dx [][8]float32) {
+func dotsQ8AVX2(y *[8][4]float32, w []q8Block, dw []float32, x []q8Eight, dx [][8]float32, next []byte) {
 	n := len(x)
 	_, _, _ = w[:4*n], dw[:4*n], dx[:n]
-	dotsBlocksQ8(y, unsafe.SliceData(w), unsafe.SliceData(dw), unsafe.SliceData(x), unsafe.SliceData(dx), n)
+	dotsBlocksQ8(y, unsafe.SliceData(w), unsafe.SliceData(dw), unsafe.SliceData(x), unsafe.SliceData(dx), unsafe.SliceData(next), n)
 }
 
 //go:noescape

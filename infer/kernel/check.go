@@ -152,7 +152,7 @@ var checks = []checkOf{
 			x[i/256][i/32%8][i/4%8][i%4] = d.int8s[i%len(d.int8s)]
 		}
 		w, dw := d.blocksQ8(&generic)
-		k.dotsQ8(y, w, dw, x, dx)
+		k.dotsQ8(y, w, dw, x, dx, nil)
 		return slices.Concat(y[0][:], y[1][:], y[6][:], y[7][:])
 	}},
 	{"unpackQ6", func(k *kernel, d *checkData) []float32 {
@@ -181,7 +181,7 @@ var checks = []checkOf{
 			x[i/8].set(i%8, (*[q6Weights]int8)(d.int8s[i*11:]))
 		}
 		w, dw := d.blocksQ6(&generic)
-		k.dotsQ6(y, w, dw, x, dx)
+		k.dotsQ6(y, w, dw, x, dx, nil)
 		return slices.Concat(y[0][:], y[1][:], y[6][:], y[7][:])
 	}},
 	{"decodeF16", func(k *kernel, d *checkData) []float32 {

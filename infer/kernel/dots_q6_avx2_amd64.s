@@ -49,14 +49,15 @@
 	SCALE(R10, P, Y6, Y10); \
 	SCALE(R11, P, Y7, Y11)
 
-// func dotsBlocksQ6(y *[8][4]float32, w *q6Block, dw *float32, x *q6Eight, dx *[8]float32, blocks int)
-//	dotsQ6Generic; AX scales from codes, Y4-Y7 16-bit sums
-TEXT ·dotsBlocksQ6(SB), 0, $2048-48
+// func dotsBlocksQ6(y *[8][4]float32, w *q6Block, dw *float32, x *q6Eight, dx *[8]float32, next *byte, blocks int)
+//	dotsQ6Generic; DI next, AX scales from codes, Y4-Y7 16-bit sums
+TEXT ·dotsBlocksQ6(SB), 0, $2048-56
 	MOVQ w+8(FP), R8
 	MOVQ dw+16(FP), R13
 	MOVQ x+24(FP), SI
 	MOVQ dx+32(FP), DX
-	MOVQ blocks+40(FP), CX
+	MOVQ next+40(FP), DI
+	MOVQ blocks+48(FP), CX
 	IMUL3Q $BLOCK, CX, AX
 	LEAQ (R8)(AX*1), R9
 	LEAQ (R8)(AX*2), R10
@@ -73,6 +74,9 @@ block:
 	XORQ AX, AX
 
 subs:
+	PREFETCHT1 0(DI)
+	PREFETCHT1 64(DI)
+	ADDQ $128, DI
 	SUBBLOCK(0, 0)
 	SUBBLOCK(1, 2)
 	SUBBLOCK(2, 1)

@@ -199,7 +199,7 @@ func dotQ8NEON(y []float32, x []int8, d []float32, w []byte) {
 //go:noescape
 func dotsBlocksQ8NEON(y *[8][4]float32, w *q8Block, dw *float32, x *q8Eight, dx *[8]float32, blocks int)
 
-func dotsQ8NEON(y *[8][4]float32, w []q8Block, dw []float32, x []q8Eight, dx [][8]float32) {
+func dotsQ8NEON(y *[8][4]float32, w []q8Block, dw []float32, x []q8Eight, dx [][8]float32, _ []byte) {
 	n := len(x)
 	if n == 0 {
 		*y = [8][4]float32{}

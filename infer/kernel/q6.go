@@ -14,6 +14,7 @@ const (
 	q6Weights = 256
 	q6Bytes   = 210
 	q6Subs    = 16
+	aheadQ6   = 512 // more than half of the bytes of a block in four rows
 )
 
 // q6Block is a block laid out for the product. In every 64 codes the first halves of the four sub-blocks come first, then the second halves;
@@ -94,7 +95,7 @@ func dotQ6Generic(y *[4]float32, w []q6Block, dw []float32, x []q6Input, dx []fl
 	}
 }
 
-func dotsQ6Generic(y *[8][4]float32, w []q6Block, dw []float32, x []q6Eight, dx [][8]float32) {
+func dotsQ6Generic(y *[8][4]float32, w []q6Block, dw []float32, x []q6Eight, dx [][8]float32, _ []byte) {
 	for t := range y {
 		for r := range y[t] {
 			var l lanes
@@ -187,8 +188,10 @@ func (j *denseJob) partQ6(w *worker, lo, hi int) {
 		for r := range rows {
 			active.unpackQ6(w.q6[r*blocks:][:blocks], w.scales[r:], d.q6[(lo+r)*blocks*q6Bytes:][:blocks*q6Bytes])
 		}
+		next := d.q6[(lo+rows)*blocks*q6Bytes:]
 		for e := range j.eights() {
-			active.dotsQ6(&w.y, w.q6, w.scales, j.eightsQ6[e*blocks:][:blocks], j.eightScales[e*blocks:][:blocks])
+			active.dotsQ6(&w.y, w.q6, w.scales, j.eightsQ6[e*blocks:][:blocks], j.eightScales[e*blocks:][:blocks], next)
+			next = next[min(blocks*aheadQ6, len(next)):]
 			j.put(&w.y, e, lo, rows)
 		}
 		for i := range j.rest() {

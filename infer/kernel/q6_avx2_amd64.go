@@ -26,10 +26,10 @@ func dotQ6AVX2(y *[4]float32, w []q6Block, dw []float32, x []q6Input, dx []float
 }
 
 //go:noescape
-func dotsBlocksQ6(y *[8][4]float32, w *q6Block, dw *float32, x *q6Eight, dx *[8]float32, blocks int)
+func dotsBlocksQ6(y *[8][4]float32, w *q6Block, dw *float32, x *q6Eight, dx *[8]float32, next *byte, blocks int)
 
-func dotsQ6AVX2(y *[8][4]float32, w []q6Block, dw []float32, x []q6Eight, dx [][8]float32) {
+func dotsQ6AVX2(y *[8][4]float32, w []q6Block, dw []float32, x []q6Eight, dx [][8]float32, next []byte) {
 	n := len(x)
 	_, _, _ = w[:4*n], dw[:4*n], dx[:n]
-	dotsBlocksQ6(y, unsafe.SliceData(w), unsafe.SliceData(dw), unsafe.SliceData(x), unsafe.SliceData(dx), n)
+	dotsBlocksQ6(y, unsafe.SliceData(w), unsafe.SliceData(dw), unsafe.SliceData(x), unsafe.SliceData(dx), unsafe.SliceData(next), n)
 }

@@ -35,7 +35,7 @@ func dotQ6NEON(y *[4]float32, w []q6Block, dw []float32, x []q6Input, dx []float
 //go:noescape
 func dotsBlocksQ6NEON(y *[8][4]float32, w *q6Block, dw *float32, x *q6Eight, dx *[8]float32, blocks int)
 
-func dotsQ6NEON(y *[8][4]float32, w []q6Block, dw []float32, x []q6Eight, dx [][8]float32) {
+func dotsQ6NEON(y *[8][4]float32, w []q6Block, dw []float32, x []q6Eight, dx [][8]float32, _ []byte) {
 	n := len(x)
 	if n == 0 {
 		*y = [8][4]float32{}

@@ -71,8 +71,8 @@ func TestQ6Kernels(t *testing.T) {
 			k.dotQ6(&got[0], w, dw, x, dx)
 			dotQ6Generic(&exact[0], w, dw, x, dx)
 			requireSame(t, fmt.Sprint(blocks, " blocks, dotQ6"), got[0][:], exact[0][:])
-			k.dotsQ6(got, w, dw, eights, eightScales)
-			dotsQ6Generic(exact, w, dw, eights, eightScales)
+			k.dotsQ6(got, w, dw, eights, eightScales, nil)
+			dotsQ6Generic(exact, w, dw, eights, eightScales, nil)
 			for i := range exact {
 				requireSame(t, fmt.Sprint(blocks, " blocks, dotsQ6, row ", i), got[i][:], exact[i][:])
 			}

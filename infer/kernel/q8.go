@@ -9,6 +9,7 @@ import "encoding/binary"
 const (
 	q8Weights = 32
 	q8Bytes   = 2 + q8Weights
+	aheadQ8   = 128 // most of the bytes of a block in four rows
 )
 
 // q8Block is a block laid out for dotsQ8: instructions that multiply unsigned bytes by signed ones take a weight's magnitude, and x with its sign.
@@ -51,7 +52,7 @@ func unpackQ8Generic(dst []q8Block, d []float32, w []byte) {
 	}
 }
 
-func dotsQ8Generic(y *[8][4]float32, w []q8Block, dw []float32, x []q8Eight, dx [][8]float32) {
+func dotsQ8Generic(y *[8][4]float32, w []q8Block, dw []float32, x []q8Eight, dx [][8]float32, _ []byte) {
 	for t := range y {
 		for r := range y[t] {
 			var l lanes
@@ -114,8 +115,10 @@ func (j *denseJob) partQ8(w *worker, lo, hi int) {
 		for r := 0; r < rows && j.eights() > 0; r++ {
 			active.unpackQ8(w.q8[r*blocks:][:blocks], w.scales[r:], raw[r*blocks*q8Bytes:][:blocks*q8Bytes])
 		}
+		next := d.q8[(lo+rows)*blocks*q8Bytes:]
 		for e := range j.eights() {
-			active.dotsQ8(&w.y, w.q8, w.scales, j.eightsQ8[e*blocks:][:blocks], j.eightScales[e*blocks:][:blocks])
+			active.dotsQ8(&w.y, w.q8, w.scales, j.eightsQ8[e*blocks:][:blocks], j.eightScales[e*blocks:][:blocks], next)
+			next = next[min(blocks*aheadQ8, len(next)):]
 			j.put(&w.y, e, lo, rows)
 		}
 		for i := range j.rest() {

@@ -164,14 +164,15 @@ loop:
 	ROWADD(R10, C, Y10); \
 	ROWADD(R11, C, Y11)
 
-// func dotsBlocksQ8(y *[8][4]float32, w *q8Block, dw *float32, x *q8Eight, dx *[8]float32, blocks int)
-//	dotsQ8Generic; Y15 ones
-TEXT ·dotsBlocksQ8(SB), 0, $2048-48
+// func dotsBlocksQ8(y *[8][4]float32, w *q8Block, dw *float32, x *q8Eight, dx *[8]float32, next *byte, blocks int)
+//	dotsQ8Generic; DI next, Y15 ones
+TEXT ·dotsBlocksQ8(SB), 0, $2048-56
 	MOVQ w+8(FP), R8
 	MOVQ dw+16(FP), R13
 	MOVQ x+24(FP), SI
 	MOVQ dx+32(FP), DX
-	MOVQ blocks+40(FP), CX
+	MOVQ next+40(FP), DI
+	MOVQ blocks+48(FP), CX
 	MOVQ CX, AX
 	SHLQ $6, AX
 	LEAQ (R8)(AX*1), R9
@@ -184,6 +185,9 @@ TEXT ·dotsBlocksQ8(SB), 0, $2048-48
 	JZ done
 
 block:
+	PREFETCHT1 0(DI)
+	PREFETCHT1 64(DI)
+	ADDQ $128, DI
 	VMOVDQU (SI), Y0
 	ROW(R8, 0, Y8)
 	ROW(R9, 0, Y9)

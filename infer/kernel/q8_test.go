@@ -52,8 +52,8 @@ func TestDotsQ8(t *testing.T) {
 					dx[b] = [8]float32(floats(rng, 8))
 				}
 				got, want := new([8][4]float32), new([8][4]float32)
-				k.dotsQ8(got, w, dw, guarded(t, x), guarded(t, dx))
-				dotsQ8Generic(want, w, dw, x, dx)
+				k.dotsQ8(got, w, dw, guarded(t, x), guarded(t, dx), raw)
+				dotsQ8Generic(want, w, dw, x, dx, nil)
 				for i := range want {
 					requireSame(t, fmt.Sprint(blocks, " blocks, row ", i), got[i][:], want[i][:])
 				}

@@ -28,9 +28,10 @@ type kernel struct {
 	dotQ8 func(y []float32, x []int8, d []float32, w []byte)
 	// dotQ6 computes the like, y[r], for four rows of weights w [4, blocks], their scales dw [blocks, 4], and one row x with its scales.
 	dotQ6 func(y *[4]float32, w []q6Block, dw []float32, x []q6Input, dx []float32)
-	// dotsX computes y[t][r] for the same four rows of weights and an eight of rows x.
-	dotsQ8 func(y *[8][4]float32, w []q8Block, dw []float32, x []q8Eight, dx [][8]float32)
-	dotsQ6 func(y *[8][4]float32, w []q6Block, dw []float32, x []q6Eight, dx [][8]float32)
+	// dotsX computes y[t][r] for the same four rows of weights and an eight of rows x. The caller will read at next soon: an implementation may
+	// fetch len(x)*aheadX bytes of it ahead.
+	dotsQ8 func(y *[8][4]float32, w []q8Block, dw []float32, x []q8Eight, dx [][8]float32, next []byte)
+	dotsQ6 func(y *[8][4]float32, w []q6Block, dw []float32, x []q6Eight, dx [][8]float32, next []byte)
 	// unpackX lays one row of blocks out as dst; block b's scale d goes to d[4*b].
 	unpackQ8 func(dst []q8Block, d []float32, w []byte)
 	unpackQ6 func(dst []q6Block, d []float32, w []byte)
