@@ -1,4 +1,4 @@
-import { isStop } from "./api.js";
+import { isStop, Problem } from "./api.js";
 
 // One answer while it comes: what the chat shows of it, what a comparison shows of it, and what a conversation keeps.
 //
@@ -51,8 +51,13 @@ export async function run(server, request, answer, { signal, pace, onchange }) {
     await shown;
   } catch (error) {
     await shown;
-    if (isStop(error)) answer.finish = "stopped";
-    else answer.problem = { kind: error.kind ?? "broken", message: error.message, code: error.code, requestID: error.requestID, retryAfter: error.retryAfter };
+    if (isStop(error)) {
+      answer.finish = "stopped";
+    } else {
+      if (!(error instanceof Problem)) console.error(error); // a mistake of this page
+      const { kind = "broken", message, code, requestID, retryAfter } = error;
+      answer.problem = { kind, message, code, requestID, retryAfter };
+    }
   }
   onchange();
 }

@@ -62,6 +62,7 @@ function wait(problem) {
     if (!$("key").open) ask();
   } else {
     say(waitTexts[problem.kind] ?? problem.message, problem.kind);
+    clearTimeout(waiting);
     waiting = setTimeout(connect, 1500);
   }
   enable();
@@ -445,6 +446,7 @@ const shortcuts = {
 addEventListener("keydown", (event) => {
   if (document.querySelector("dialog[open]")) return;
   if (event.key === "Escape") {
+    comparison.stop();
     if (running) stop();
     else if (drawer.classList.contains("open")) { closeDrawer(); $("drawer-button").focus(); }
   } else if (event.altKey && !event.ctrlKey && !event.metaKey && shortcuts[event.code]) {

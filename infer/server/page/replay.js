@@ -3,7 +3,7 @@ import { UnmaskView } from "./unmask.js";
 
 // A file of WriteReplay: the recording that it carries, in the live view, from its start.
 const recording = JSON.parse(document.getElementById("recording").textContent);
-const view = new UnmaskView(recording);
+const view = new UnmaskView(recording, { timed: false });
 document.querySelector("main").append(
   element("h1", {}, recording.title),
   recording.model ? element("p", { class: "replay-model" }, recording.model) : "",

@@ -16,15 +16,20 @@ import { element, icon, iconButton, number } from "./dom.js";
 const usualBlock = 32;
 
 /** startOf finds where the answer starts: every masked position is filled in at some time. */
-export function startOf(recording) {
+function startOf(recording) {
   if (recording.start !== undefined) return recording.start;
   if (recording.prompt?.length) return recording.prompt.length;
-  return Math.min(...recording.steps.flatMap((step) => step.take.map((take) => take.position)));
+  return recording.steps.reduce((least, step) => Math.min(least, step.take[0].position), Infinity);
 }
 
 /** blockOf is the first position of the block that a step belongs to: a next token has none of its own and joins the aligned one. */
-export function blockOf(recording, step) {
+function blockOf(recording, step) {
   return step.event === "next" ? step.block - (step.block % (recording.block_size || usualBlock)) : step.block;
+}
+
+/** blocksOf are the first positions of the blocks that there have been, in order. */
+function blocksOf(recording) {
+  return [...new Set(recording.steps.map((step) => blockOf(recording, step)))];
 }
 
 /** tokensOf counts what a step filled in of the answer, without what lies behind its end. */
@@ -33,7 +38,7 @@ function tokensOf(recording, step) {
 }
 
 /** summary is what a recording comes to after n steps. */
-export function summary(recording, n) {
+function summary(recording, n) {
   const shown = recording.steps.slice(0, n);
   const passes = shown.filter((step) => step.event === "denoise").length;
   const tokens = shown.reduce((sum, step) => sum + tokensOf(recording, step), 0);
@@ -43,7 +48,7 @@ export function summary(recording, n) {
 }
 
 /** sureness spreads confidences, most of which lie close to 1, over 0..1: 0.9 is at a quarter, 0.99 in the middle, 0.9999 at the end. */
-export function sureness(confidence) {
+function sureness(confidence) {
   return Math.min(1, Math.max(0, -Math.log10(Math.max(1 - confidence, 1e-9)) / 4));
 }
 
@@ -65,7 +70,7 @@ export class Player {
     this.live = false;
     this.following = false;
     this.timer = 0;
-    const button = (name, label, action) => iconButton(name, label, action, { class: "icon-button player-button" });
+    const button = (name, label, action) => iconButton(name, label, action);
     this.playButton = button("play", "Play", () => this.toggle());
     this.slider = element("input", { type: "range", min: 0, max: 0, step: 1, value: 0, "aria-label": "Step", oninput: () => this.stop(Number(this.slider.value)) });
     this.speed = element("select", { "aria-label": "Speed", title: "Speed" });
@@ -161,10 +166,10 @@ export class Player {
 
 /**
  * UnmaskView shows a recording after any number of its steps. Its own Player chooses the number, or, with player: false, whoever calls show.
- * Call grown when steps were added to the recording or it has ended.
+ * Call grown when steps were added to the recording or it has ended. timed: false is of a recording without times.
  */
 export class UnmaskView {
-  constructor(recording, { label = "How the answer was written", player = true } = {}) {
+  constructor(recording, { label = "How the answer was written", player = true, timed = true } = {}) {
     this.recording = recording;
     this.shown = -1;
     this.cells = [];
@@ -177,7 +182,7 @@ export class UnmaskView {
     this.histogram = element("div", { class: "histogram", "aria-hidden": "true", title: "Tokens that each step settled", onclick: (event) => this.jump(event) });
     this.detail = element("p", { class: "unmask-detail" });
     this.table = element("details", { class: "unmask-table", ontoggle: () => this.list() }, element("summary", {}, "Every step as a table"));
-    this.player = player ? new Player({ onmove: (n) => this.show(n), delay: (n) => this.gap(n) }) : null;
+    this.player = player ? new Player({ onmove: (n) => this.show(n), delay: timed ? (n) => this.gap(n) : null }) : null;
     this.element = element("section", { class: "unmask", "aria-label": label },
       element("header", {}, this.heading, this.figures), this.grid, this.histogram, this.player?.element ?? null, this.overview,
       element("footer", {}, this.detail, legend()), this.table);
@@ -207,7 +212,7 @@ export class UnmaskView {
   /** gap is the time between two steps as it was. */
   gap(n) {
     const { steps } = this.recording;
-    return n > 0 && n < steps.length ? Math.min(5000, steps[n].at - steps[n - 1].at || 0) : 0;
+    return n > 0 && n < steps.length ? Math.min(5000, steps[n].at - steps[n - 1].at) : 0;
   }
 
   /** show draws the recording after n steps. */
@@ -220,16 +225,19 @@ export class UnmaskView {
     const upcoming = current ?? recording.steps[0];
     const first = upcoming ? blockOf(recording, upcoming) : (recording.start ?? 0) - ((recording.start ?? 0) % size);
     const start = recording.steps.length || recording.start !== undefined ? startOf(recording) : 0;
+    const filled = new Set(recording.steps.flatMap((step) => step.take.map((take) => take.position))); // at some time, holes in the prompt among them
+    const given = (position) => position < start && !filled.has(position);
     const settled = new Map(); // position -> [take, number of its step]
     recording.steps.slice(0, n).forEach((step, i) => step.take.forEach((take) => settled.set(take.position, [take, i + 1])));
 
     this.resize(size);
-    this.cells.forEach((cell, i) => this.fill(cell, first + i, start, settled.get(first + i), n));
-    const sub = current && current.sub !== null && current.sub !== undefined ? current.sub : null;
-    this.cells.forEach((cell, i) => { cell.dataset.here = sub === null ? "" : i >= sub && i < sub + this.subSize() ? "here" : "there"; });
+    this.cells.forEach((cell, i) => this.fill(cell, first + i, given(first + i) ? recording.prompt?.[first + i - start + recording.prompt.length] ?? {} : null, settled.get(first + i), n));
+    const sub = current?.sub ?? null;
+    const behind = sub + this.subSize();
+    this.cells.forEach((cell, i) => { cell.dataset.here = sub === null ? "" : i >= sub && i < behind ? "here" : "there"; });
     this.bars.forEach((bar, i) => { bar.dataset.state = i + 1 === n ? "now" : i < n ? "past" : "coming"; });
-    this.map(first, start, size, settled);
-    this.describe(n, first, start, size, settled);
+    this.map(first, size, given, settled);
+    this.describe(n, first, size);
   }
 
   /** subSize is the number of positions in a sub-block: the steps name where theirs begin. */
@@ -246,19 +254,19 @@ export class UnmaskView {
     this.grid.replaceChildren(...this.cells);
   }
 
-  /** fill draws one position. */
-  fill(cell, position, start, settled, n) {
-    const { recording } = this;
+  /** fill draws one position: one of the prompt's, with its token as far as it is known, or one that is filled in at some time. */
+  fill(cell, position, given, settled, n) {
+    const { end } = this.recording;
     const piece = cell.firstChild;
-    const known = position < start ? recording.prompt?.[position - start + recording.prompt.length] : settled?.[0];
     let state = "mask";
-    if (position < start) state = "prompt";
-    else if (recording.end && position >= recording.end) state = settled ? "past" : "off";
+    if (given) state = "prompt";
+    else if (end && position >= end) state = settled ? "past" : "off";
     else if (settled) state = settled[1] === n ? "new" : "settled";
-    const text = known && state !== "past" ? visible(known.text) : "";
+    const known = (given ?? settled?.[0])?.text;
+    const text = known !== undefined && state !== "past" ? visible(known) : "";
     cell.dataset.position = position;
     cell.dataset.state = state;
-    cell.dataset.kind = !known ? "" : controlName(known.text) ? "control" : /^[\s]/.test(known.text) ? "word" : "joined";
+    cell.dataset.kind = known === undefined ? "" : controlName(known) ? "control" : /^\s/.test(known) ? "word" : "joined";
     cell.dataset.length = text.length > 11 ? "long" : text.length > 8 ? "wide" : text.length > 5 ? "word" : "";
     if (piece.textContent !== text) piece.textContent = text;
     const confidence = settled?.[0].confidence;
@@ -269,9 +277,9 @@ export class UnmaskView {
   }
 
   /** map draws the blocks side by side, small, once there are several. */
-  map(first, start, size, settled) {
+  map(first, size, given, settled) {
     const { recording } = this;
-    const blocks = [...new Set(recording.steps.map((step) => blockOf(recording, step)))];
+    const blocks = blocksOf(recording);
     this.overview.hidden = blocks.length < 2;
     if (blocks.length < 2) return;
     for (const block of blocks) {
@@ -289,29 +297,29 @@ export class UnmaskView {
       else button.removeAttribute("aria-current");
       squares.forEach((square, i) => {
         const at = settled.get(block + i);
-        square.dataset.state = block + i < start ? "prompt" : recording.end && block + i >= recording.end ? "off" : at ? "settled" : "mask";
+        square.dataset.state = given(block + i) ? "prompt" : recording.end && block + i >= recording.end ? "off" : at ? "settled" : "mask";
         if (at) square.style.setProperty("--sure", typeof at[0].confidence === "number" ? sureness(at[0].confidence).toFixed(2) : 0.5);
       });
     }
   }
 
   /** describe writes what the picture shows in words and figures. */
-  describe(n, first, start, size, settled) {
+  describe(n, first, size) {
     const { recording } = this;
     const step = recording.steps[n - 1];
-    const blocks = [...new Set(recording.steps.map((step) => blockOf(recording, step)))];
+    const blocks = blocksOf(recording);
     const masks = this.cells.filter((cell) => cell.dataset.state === "mask").length;
     const { passes, perStep, rate } = summary(recording, n);
     const total = recording.steps.filter((step) => step.event === "denoise").length;
     const count = step && tokensOf(recording, step);
     const tokens = `${count} ${count === 1 ? "token" : "tokens"}`;
-    const what = !step ? (recording.steps.length ? "All is masked" : "Waiting for the first step") :
+    const what = !step ? "All is masked" :
       { denoise: `${tokens} settled`, next: "The next token", fill: `${tokens} filled in with the best guesses` }[step.event];
     this.heading.textContent = blocks.length > 1 ? `Block ${blocks.indexOf(first) + 1} of ${blocks.length}` : "Block";
     this.grid.setAttribute("aria-label", `Positions ${first} to ${first + size - 1}: ${masks} masked`);
     const steps = total || !n ? [["denoise steps", `${passes} / ${total}`], ["tokens a step", passes ? number(perStep) : "–"]] : [["tokens", `${n} / ${recording.steps.length}`]];
     this.facts([...steps, ["tokens/s", rate ? number(rate) : "–"], ["masked", String(masks)]]);
-    this.words = `${n} of ${recording.steps.length}: ${what}${masks ? `, ${masks} masked` : ""}.`;
+    this.words = !recording.steps.length ? "Waiting for the first step." : `${n} of ${recording.steps.length}: ${what}${masks ? `, ${masks} masked` : ""}.`;
     this.detail.textContent = this.words;
     if (this.player) this.detail.setAttribute("aria-live", this.player.following || this.player.timer ? "off" : "polite");
   }

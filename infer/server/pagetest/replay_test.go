@@ -49,3 +49,28 @@ func TestReplay(t *testing.T) {
 	equal(t, "at the end", cells(), "settled:↵ new:end past: off:")
 	w.quiet(false)
 }
+
+// TestReplayHoles plays an infilled text: positions inside the prompt that a step fills in are masked until then.
+func TestReplayHoles(t *testing.T) {
+	sure := float32(0.99)
+	path := filepath.Join(t.TempDir(), "replay.html")
+	f, err := os.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = page.WriteReplay(f, page.Replay{
+		BlockSize: 4, Prompt: []page.Token{{ID: 5, Text: "The"}, {ID: 0, Text: "[MASK]"}, {ID: 6, Text: " of"}, {ID: 7, Text: " France"}},
+		Steps: []page.Step{{Event: "denoise", Step: 1, Take: []page.Take{{Position: 1, ID: 8, Text: " capital", Confidence: &sure}}}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.Close()
+	w := open(t, "file://"+path)
+	cells := `[...document.querySelectorAll(".cell")].map(c => c.dataset.state + ":" + c.textContent).join(" ")`
+	w.until(cells + ` === "prompt:The new:capital prompt:of prompt:France"`)
+	w.click(".player [aria-label='To the start']")
+	equal(t, "at the start", ask[string](w, cells), "prompt:The mask: prompt:of prompt:France")
+	equal(t, "without times there is no speed that was", ask[int](w, `document.querySelectorAll(".player option[value=real]").length`), 0)
+	w.quiet(false)
+}
