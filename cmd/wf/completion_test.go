@@ -61,6 +61,7 @@ func TestCompletion(t *testing.T) {
 		{"bench --synthetic ", shapeNames(), nothingElse},
 		{"perplexity --mask ", []string{"causal", "block"}, nothingElse},
 		{"eval ", []string{"jsonl"}, endings},
+		{"replay ", []string{"jsonl"}, endings},
 		{"eval x.jsonl --modes ", decodeModes, nothingElse},
 		{"completion ", shells, nothingElse},
 	} {

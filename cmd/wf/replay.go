@@ -33,7 +33,8 @@ other programs, which have no texts: -m MODEL supplies them, else ids are shown.
 		Example: `  wf replay trace.jsonl
   wf replay trace.jsonl --speed 0.5
   wf replay trace.jsonl --html trace.html   # one file that any browser plays, without wf and without the network`,
-		Args: positional(cobra.ExactArgs(1)),
+		Args:              positional(cobra.ExactArgs(1)),
+		ValidArgsFunction: filesEnding("jsonl"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if !(r.speed >= 0.01 && r.speed <= 100) {
 				return usagef("--speed %v; wanted 0.01 to 100", r.speed)
