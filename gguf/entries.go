@@ -4,9 +4,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"reflect"
-	"strings"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/wrinklefree/wf/gguf/fault"
 )
@@ -45,15 +42,10 @@ func (p *parser) key() (string, error) {
 		return "", err
 	}
 	key, err := p.string(n)
-	if err == nil && !printable(key) {
+	if err == nil && !fault.Printable(key) {
 		err = fault.New("GGUF_BAD_KEY", "key %s is not printable UTF-8", fault.Quote(key))
 	}
 	return key, err
-}
-
-// printable keeps text that a terminal or a log would obey out of keys and names.
-func printable(s string) bool {
-	return utf8.ValidString(s) && strings.IndexFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }) < 0
 }
 
 // value reads a value behind its key.

@@ -47,7 +47,7 @@ func (p *parser) name() (string, error) {
 		return "", fault.New("GGUF_BAD_TENSOR_NAME", "a name of %d bytes; it must have 1 to %d", n, maxName)
 	}
 	name, err := p.string(n)
-	if err == nil && (!printable(name) || strings.Contains(name, "/")) {
+	if err == nil && (!fault.Printable(name) || strings.Contains(name, "/")) {
 		err = fault.New("GGUF_BAD_TENSOR_NAME", "name %s is not printable UTF-8 without slashes", fault.Quote(name))
 	}
 	return name, err

@@ -87,7 +87,7 @@ func refused(t *testing.T, path string, codes ...string) error {
 		if len(line) > 300 {
 			t.Errorf("an error of %d bytes: %s", len(line), line)
 		}
-		if !printable(line) {
+		if !fault.Printable(line) {
 			t.Errorf("unprintable: %q", line)
 		}
 	}

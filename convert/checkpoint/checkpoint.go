@@ -6,7 +6,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"unicode"
 
 	"github.com/wrinklefree/wf/gguf/disk"
 	"github.com/wrinklefree/wf/gguf/fault"
@@ -24,28 +23,12 @@ func openFile(path string) (*file, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &file{File: f, label: label(path)}, nil
-}
-
-// label is a path as an error shows it: its end if it is long, escaped if it must be.
-func label(path string) string {
-	const most = 60
-	if len(path) > most {
-		path = "..." + path[len(path)-most:]
-	}
-	if !printable(path) {
-		return fault.Quote(path)
-	}
-	return path
+	return &file{File: f, label: fault.Path(path)}, nil
 }
 
 // fail makes an error that names the file.
 func (f *file) fail(code, format string, args ...any) error {
 	return fault.New(code, "%s: "+format, append([]any{f.label}, args...)...)
-}
-
-func printable(text string) bool {
-	return !strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) })
 }
 
 // Checkpoint is an open checkpoint.
@@ -199,7 +182,7 @@ func choose(dir string) (string, error) {
 	}
 	entries, err := os.ReadDir(dir)
 	if err != nil {
-		return "", fault.New("IO_ERROR", "%s: %w", label(dir), err)
+		return "", fault.New("IO_ERROR", "%s: %w", fault.Path(dir), err)
 	}
 	var found []string
 	for _, e := range entries {
@@ -211,13 +194,13 @@ func choose(dir string) (string, error) {
 	case 1:
 		if strings.HasPrefix(found[0], "adapter_model.") {
 			return "", fault.New("CKPT_ADAPTER", "%s: the folder holds an adapter (%s) without the model that it changes; merge it into that model and save the whole",
-				label(dir), found[0])
+				fault.Path(dir), found[0])
 		}
 		return filepath.Join(dir, found[0]), nil
 	case 0:
-		return "", fault.New("CKPT_NOT_FOUND", "%s: the folder holds no weights, wanted model.safetensors, pytorch_model.bin or checkpoint.pt", label(dir))
+		return "", fault.New("CKPT_NOT_FOUND", "%s: the folder holds no weights, wanted model.safetensors, pytorch_model.bin or checkpoint.pt", fault.Path(dir))
 	}
-	return "", fault.New("CKPT_AMBIGUOUS", "%s: the folder holds %d files that could be weights, such as %s and %s; name one", label(dir), len(found), fault.Quote(found[0]),
+	return "", fault.New("CKPT_AMBIGUOUS", "%s: the folder holds %d files that could be weights, such as %s and %s; name one", fault.Path(dir), len(found), fault.Quote(found[0]),
 		fault.Quote(found[1]))
 }
 

@@ -33,7 +33,7 @@ func (c *Checkpoint) readIndex(f *file) ([]*Tensor, error) {
 	}
 	p := problems{file: f}
 	for _, name := range shards { // all names, before any file is opened
-		if name == "" || name == "." || strings.ContainsAny(name, `/\:`) || strings.Contains(name, "..") || !printable(name) {
+		if name == "" || name == "." || strings.ContainsAny(name, `/\:`) || strings.Contains(name, "..") || !fault.Printable(name) {
 			p.add("INDEX_BAD_PATH", "the index names the file %s, wanted a plain name in its own folder; nothing was opened", fault.Quote(name))
 		}
 	}

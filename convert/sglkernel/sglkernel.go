@@ -22,8 +22,6 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/wrinklefree/wf/gguf/checked"
 	"github.com/wrinklefree/wf/gguf/fault"
@@ -234,11 +232,8 @@ func (p *parser) tensor(seen map[string]bool) (t Tensor) {
 		p.fail("SGL_BAD_TENSOR", "the tensor at byte %d has a name of %d bytes; want 1 to %d", at, n, maxName)
 	}
 	t.Name = string(p.bytes(uint64(n)))
-	for _, r := range t.Name {
-		if r == utf8.RuneError || !unicode.IsPrint(r) {
-			p.fail("SGL_BAD_TENSOR", "name %s is not printable UTF-8", fault.Quote(t.Name))
-			break
-		}
+	if !fault.Printable(t.Name) {
+		p.fail("SGL_BAD_TENSOR", "name %s is not printable UTF-8", fault.Quote(t.Name))
 	}
 	if seen[t.Name] && p.err == nil {
 		p.fail("SGL_BAD_TENSOR", "tensor %s stands twice", fault.Quote(t.Name))

@@ -16,7 +16,6 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"strconv"
 	"syscall"
 	"time"
 
@@ -75,10 +74,10 @@ func Open(path string) (*File, error) {
 
 func readable(path string, info fs.FileInfo) error {
 	if !info.Mode().IsRegular() {
-		return fault.New(notRegular, "%s: is %s, not a regular file; name a file", printable(path), kind(info.Mode()))
+		return fault.New(notRegular, "%s: is %s, not a regular file; name a file", fault.Path(path), kind(info.Mode()))
 	}
 	if info.Size() == 0 {
-		return fault.New(fileEmpty, "%s: the file is empty (0 bytes); a copy or download may have failed", printable(path))
+		return fault.New(fileEmpty, "%s: the file is empty (0 bytes); a copy or download may have failed", fault.Path(path))
 	}
 	return nil
 }
@@ -86,13 +85,13 @@ func readable(path string, info fs.FileInfo) error {
 func openError(path string, err error) error {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return fault.New(notFound, "%s: %w", printable(path), cause(err))
+		return fault.New(notFound, "%s: %w", fault.Path(path), cause(err))
 	case errors.Is(err, syscall.ELOOP):
-		return fault.New(notFound, "%s: the symbolic links lead in a circle: %w", printable(path), cause(err))
+		return fault.New(notFound, "%s: the symbolic links lead in a circle: %w", fault.Path(path), cause(err))
 	case errors.Is(err, fs.ErrPermission):
-		return fault.New(permission, "%s: %w; check the file's owner and mode", printable(path), cause(err))
+		return fault.New(permission, "%s: %w; check the file's owner and mode", fault.Path(path), cause(err))
 	}
-	return fault.New(ioError, "%s: %w", printable(path), cause(err))
+	return fault.New(ioError, "%s: %w", fault.Path(path), cause(err))
 }
 
 // Name returns the path given to Open.
@@ -114,20 +113,20 @@ func (f *File) ReadAt(p []byte, off int64) (int, error) {
 		return n, end
 	case err == io.EOF:
 		return n, fault.New(fileChanged, "%s: the file ends at byte %d, but had %d bytes when it was opened; run again when nothing writes to it",
-			printable(f.name), off+int64(n), f.size)
+			fault.Path(f.name), off+int64(n), f.size)
 	}
-	return n, fault.New(ioError, "%s: reading %d bytes at %d: %w", printable(f.name), len(p), off, cause(err))
+	return n, fault.New(ioError, "%s: reading %d bytes at %d: %w", fault.Path(f.name), len(p), off, cause(err))
 }
 
 // Changed returns a FILE_CHANGED error if the size or the modification time is not what it was when the file was opened.
 func (f *File) Changed() error {
 	info, err := f.f.Stat()
 	if err != nil {
-		return fault.New(ioError, "%s: %w", printable(f.name), cause(err))
+		return fault.New(ioError, "%s: %w", fault.Path(f.name), cause(err))
 	}
 	if info.Size() != f.size || !info.ModTime().Equal(f.modTime) {
 		return fault.New(fileChanged, "%s: the file changed while it was in use (%d bytes, now %d); run again when nothing writes to it",
-			printable(f.name), f.size, info.Size())
+			fault.Path(f.name), f.size, info.Size())
 	}
 	return nil
 }
@@ -194,16 +193,4 @@ func cause(err error) error {
 		return link.Err
 	}
 	return err
-}
-
-// printable returns a path as it may be shown on a terminal: escaped if it has to be, and its beginning cut if it is long.
-func printable(path string) string {
-	const most = 100
-	if len(path) > most {
-		path = "..." + path[len(path)-most:]
-	}
-	if quoted := strconv.QuoteToGraphic(path); quoted[1:len(quoted)-1] != path {
-		return quoted
-	}
-	return path
 }

@@ -19,7 +19,7 @@ func Guard(path string, f func() error) (err error) {
 			Addr() uintptr
 		}: // what debug.SetPanicOnFault documents; a nil dereference has no Addr
 			err = fault.New(fileChanged, "%s: the mapped file was truncated while it was read; replace a model by renaming a new file over it",
-				printable(path))
+				fault.Path(path))
 		default:
 			panic(r)
 		}

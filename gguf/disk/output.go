@@ -76,11 +76,11 @@ func Create(path string, o CreateOptions) (*Output, error) {
 	out.data, out.lock, err = out.calls.Open(out.temporary)
 	switch {
 	case errors.Is(err, errLocked):
-		return nil, fault.New(locked, "%s: %w; wait for it or choose another name", printable(path), err)
+		return nil, fault.New(locked, "%s: %w; wait for it or choose another name", fault.Path(path), err)
 	case outOfSpace(err):
 		return nil, out.failed("creating", err)
 	case err != nil:
-		return nil, fault.New(outputDir, "%s: cannot write in the directory %s: %w", printable(path), printable(filepath.Dir(path)), cause(err))
+		return nil, fault.New(outputDir, "%s: cannot write in the directory %s: %w", fault.Path(path), fault.Path(filepath.Dir(path)), cause(err))
 	}
 	if err := out.checkRoom(o.Need); err != nil {
 		out.Abort()
@@ -104,9 +104,9 @@ func checkDir(path string) error {
 	dir := filepath.Dir(path)
 	switch info, err := os.Stat(dir); {
 	case err != nil:
-		return fault.New(outputDir, "%s: the directory %s: %w", printable(path), printable(dir), cause(err))
+		return fault.New(outputDir, "%s: the directory %s: %w", fault.Path(path), fault.Path(dir), cause(err))
 	case !info.IsDir():
-		return fault.New(outputDir, "%s: %s is %s, not a directory", printable(path), printable(dir), kind(info.Mode()))
+		return fault.New(outputDir, "%s: %s is %s, not a directory", fault.Path(path), fault.Path(dir), kind(info.Mode()))
 	}
 	return nil
 }
@@ -118,7 +118,7 @@ func checkInputs(path string, inputs []string) error {
 	}
 	for _, input := range inputs {
 		if in, err := os.Stat(input); err == nil && os.SameFile(in, there) {
-			return fault.New(outputIn, "%s: is the input %s; choose another output", printable(path), printable(input))
+			return fault.New(outputIn, "%s: is the input %s; choose another output", fault.Path(path), fault.Path(input))
 		}
 	}
 	return nil
@@ -130,11 +130,11 @@ func checkReplaceable(path string, force bool) error {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil
 	case err != nil:
-		return fault.New(outputDir, "%s: %w", printable(path), cause(err))
+		return fault.New(outputDir, "%s: %w", fault.Path(path), cause(err))
 	case !info.Mode().IsRegular():
-		return fault.New(outputKind, "%s: is %s; the output must be a new or a regular file", printable(path), kind(info.Mode()))
+		return fault.New(outputKind, "%s: is %s; the output must be a new or a regular file", fault.Path(path), kind(info.Mode()))
 	case !force:
-		return fault.New(outputExists, "%s: exists already (%d bytes); pass --force to replace it", printable(path), info.Size())
+		return fault.New(outputExists, "%s: exists already (%d bytes); pass --force to replace it", fault.Path(path), info.Size())
 	}
 	return nil
 }
@@ -145,8 +145,8 @@ func temporaryPath(path string) string {
 
 func (o *Output) checkRoom(need uint64) error {
 	if free, known := o.calls.Available(filepath.Dir(o.path)); known && free < need {
-		return fault.New(noSpace, "%s: need %d bytes, but only %d are available in %s", printable(o.path), need, free,
-			printable(filepath.Dir(o.path)))
+		return fault.New(noSpace, "%s: need %d bytes, but only %d are available in %s", fault.Path(o.path), need, free,
+			fault.Path(filepath.Dir(o.path)))
 	}
 	return nil
 }
@@ -250,7 +250,7 @@ func (o *Output) appear() error {
 	o.release()
 	if err := o.calls.SyncDir(filepath.Dir(o.path)); err != nil {
 		return fault.New(ioError, "%s: is complete, but may be lost if the machine stops now: syncing its directory: %w",
-			printable(o.path), cause(err))
+			fault.Path(o.path), cause(err))
 	}
 	return nil
 }
@@ -279,9 +279,9 @@ func (o *Output) release() {
 func (o *Output) failed(doing string, err error) error {
 	switch {
 	case outOfSpace(err):
-		return fault.New(noSpace, "%s: %s: %w; free some space (nothing was replaced)", printable(o.path), doing, cause(err))
+		return fault.New(noSpace, "%s: %s: %w; free some space (nothing was replaced)", fault.Path(o.path), doing, cause(err))
 	case tooLarge(err):
-		return fault.New(noSpace, "%s: %s: %w; raise the limit on file size (ulimit -f)", printable(o.path), doing, cause(err))
+		return fault.New(noSpace, "%s: %s: %w; raise the limit on file size (ulimit -f)", fault.Path(o.path), doing, cause(err))
 	}
-	return fault.New(ioError, "%s: %s: %w; nothing was replaced", printable(o.path), doing, cause(err))
+	return fault.New(ioError, "%s: %s: %w; nothing was replaced", fault.Path(o.path), doing, cause(err))
 }

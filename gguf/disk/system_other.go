@@ -16,7 +16,7 @@ const nonBlocking = 0
 func mapFile(f *File) ([]byte, error) {
 	data := make([]byte, f.size)
 	if _, err := f.ReadAt(data, 0); err != nil {
-		return nil, fault.New(ioError, "%s: cannot load %d bytes: %w", printable(f.name), f.size, err)
+		return nil, fault.New(ioError, "%s: cannot load %d bytes: %w", fault.Path(f.name), f.size, err)
 	}
 	return data, nil
 }

@@ -18,11 +18,11 @@ const nonBlocking = unix.O_NONBLOCK
 func mapFile(f *File) ([]byte, error) {
 	size, ok := checked.Int(uint64(f.size))
 	if !ok {
-		return nil, fault.New(ioError, "%s: %d bytes cannot be mapped by a 32-bit program", printable(f.name), f.size)
+		return nil, fault.New(ioError, "%s: %d bytes cannot be mapped by a 32-bit program", fault.Path(f.name), f.size)
 	}
 	data, err := unix.Mmap(int(f.f.Fd()), 0, size, unix.PROT_READ, unix.MAP_SHARED)
 	if err != nil {
-		return nil, fault.New(ioError, "%s: cannot map %d bytes: %w", printable(f.name), f.size, err)
+		return nil, fault.New(ioError, "%s: cannot map %d bytes: %w", fault.Path(f.name), f.size, err)
 	}
 	return data, nil
 }

@@ -3,13 +3,15 @@
 // A room states what it found with New or Wrap; each level above adds only what it knows with fmt.Errorf and %w. Code finds the
 // code again through any number of wrappers, and cmd/wf alone turns codes into exit status.
 //
-// Text that comes out of a file is hostile until it has passed through Quote: terminals obey escape bytes and logs obey newlines.
+// Text that comes out of a file is hostile until it has passed through Quote, and a path until it has passed through Path: terminals obey escape bytes and logs obey newlines.
 package fault
 
 import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -45,6 +47,26 @@ func Code(err error) string {
 		return coded.Code()
 	}
 	return ""
+}
+
+// Printable reports whether text is UTF-8 without anything that a terminal or a log would obey, or could not show.
+func Printable(text string) bool {
+	return utf8.ValidString(text) && !strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) })
+}
+
+// Path returns a path as an error shows it: its end if it is long, and in quotes, escaped, if it is not printable.
+func Path(path string) string {
+	const most = 60 // room for two quotes and a sentence in 300 bytes
+	if cut := len(path) - most; cut > 0 {
+		for cut < len(path) && !utf8.RuneStart(path[cut]) {
+			cut++
+		}
+		path = "..." + path[cut:]
+	}
+	if !Printable(path) {
+		return Quote(path)
+	}
+	return path
 }
 
 // Quote returns text from a file in double quotes, escaped. What takes more than 64 bytes that way is cut, and its full length named.

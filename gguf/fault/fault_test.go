@@ -34,3 +34,21 @@ func TestQuote(t *testing.T) {
 		}
 	}
 }
+
+func TestPath(t *testing.T) {
+	for _, c := range []struct{ path, want string }{
+		{"dir/model.gguf", "dir/model.gguf"},
+		{`C:\models\"a".gguf`, `C:\models\"a".gguf`},
+		{"modèle.gguf", "modèle.gguf"},
+		{"a\x1b[31m\n", `"a\x1b[31m\n"`},
+		{"\xff.gguf", `"\xff.gguf"`},
+		{strings.Repeat("x", 60), strings.Repeat("x", 60)},
+		{strings.Repeat("x", 59) + "/m", "..." + strings.Repeat("x", 58) + "/m"},
+		{strings.Repeat("\u20ac", 30) + "x", "..." + strings.Repeat("\u20ac", 19) + "x"},
+		{strings.Repeat("\x00", 200), `"...` + strings.Repeat(`\x00`, 15) + `"... (63 bytes)`},
+	} {
+		if got := Path(c.path); got != c.want {
+			t.Errorf("Path(%q) = %s, want %s", c.path, got, c.want)
+		}
+	}
+}
