@@ -250,9 +250,15 @@ function regenerate() {
   answer();
 }
 
+/** said is what a model is told of messages: without questions that got no answer. */
+function said(messages) {
+  const counts = (message, i) => message.content !== "" && (message.role === "assistant" || messages[i + 1]?.content !== "");
+  return messages.filter(counts).map(({ role, content }) => ({ role, content }));
+}
+
 /** answer asks the server for the next message. While its queue is full it asks again when the server said to. */
 async function answer() {
-  const messages = conversation.messages.map(({ role, content }) => ({ role, content }));
+  const messages = said(conversation.messages);
   const asked = conversation; // the user may go to another one meanwhile
   const message = newAnswer(props.diffusion?.BlockSize ?? 32);
   const view = new AnswerView(message);
@@ -381,7 +387,7 @@ function showComparison(history, question) {
 /** compareFrom compares settings on the question of an answer, after the same conversation. */
 function compareFrom(message) {
   const i = conversation.messages.indexOf(message);
-  showComparison(conversation.messages.slice(0, i - 1), conversation.messages[i - 1].content);
+  showComparison(said(conversation.messages.slice(0, i - 1)), conversation.messages[i - 1].content);
 }
 
 $("compare-button").addEventListener("click", () => ($("compare").hidden ? showComparison([], prompt.value) : showChat()));

@@ -33,7 +33,7 @@ export class Comparison {
 
   /** open shows the form with a question, to be asked after the messages of a conversation. */
   open(history, question) {
-    this.history = history.map(({ role, content }) => ({ role, content }));
+    this.history = history;
     this.before.hidden = !history.length;
     this.before.textContent = `Asked after the ${history.length} messages before it.`;
     if (question.trim()) this.prompt.value = question;

@@ -171,6 +171,7 @@ export class Player {
 export class UnmaskView {
   constructor(recording, { label = "How the answer was written", player = true, timed = true } = {}) {
     this.recording = recording;
+    this.timed = timed;
     this.shown = -1;
     this.cells = [];
     this.bars = [];
@@ -318,7 +319,8 @@ export class UnmaskView {
     this.heading.textContent = blocks.length > 1 ? `Block ${blocks.indexOf(first) + 1} of ${blocks.length}` : "Block";
     this.grid.setAttribute("aria-label", `Positions ${first} to ${first + size - 1}: ${masks} masked`);
     const steps = total || !n ? [["denoise steps", `${passes} / ${total}`], ["tokens a step", passes ? number(perStep) : "–"]] : [["tokens", `${n} / ${recording.steps.length}`]];
-    this.facts([...steps, ["tokens/s", rate ? number(rate) : "–"], ["masked", String(masks)]]);
+    const speed = this.timed ? [["tokens/s", rate ? number(rate) : "–"]] : [];
+    this.facts([...steps, ...speed, ["masked", String(masks)]]);
     this.words = !recording.steps.length ? "Waiting for the first step." : `${n} of ${recording.steps.length}: ${what}${masks ? `, ${masks} masked` : ""}.`;
     this.detail.textContent = this.words;
     if (this.player) this.detail.setAttribute("aria-live", this.player.following || this.player.timer ? "off" : "polite");

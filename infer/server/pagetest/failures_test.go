@@ -72,13 +72,19 @@ func TestStates(t *testing.T) {
 
 // TestRefused shows an error that trying again would not mend, with the request's name in the server's log.
 func TestRefused(t *testing.T) {
-	w := open(t, serve(t).url)
+	p := inFrontOf(t, serve(t))
+	w := open(t, p.url)
 	w.until("document.querySelector('#model').textContent !== ''")
 	w.click("#settings-button")
 	w.set("#settings [name=sub_block_size]", "7")
 	w.click("#settings-form .primary")
 	w.start(france)
 	w.until(`/sub_block_size.*\(invalid_value, req_/.test(document.querySelector(".answer:last-child .note[data-kind=problem]")?.textContent)`)
+	w.click("#settings-button")
+	w.click("#settings-reset")
+	w.click("#settings-form .primary")
+	w.send(france)
+	equal(t, "the model hears of the question that was refused", strings.Count(p.lastAsked(), "role"), 1)
 	w.quiet(true)
 }
 
