@@ -134,7 +134,7 @@ func (r *replay) play(ctx context.Context, t *show.Trace, other func(id int32) s
 	for i, e := range t.Events {
 		v.Apply(e)
 		p.draw(v)
-		if i < len(t.Events)-1 && !watch(ctx, time.Duration(float64(replayPace)/r.speed), changes, func() { p.draw(v) }) {
+		if i < len(t.Events)-1 && !p.stand(ctx, v, time.Duration(float64(replayPace)/r.speed), changes) {
 			return ctx.Err()
 		}
 	}
@@ -149,7 +149,14 @@ func stepThrough(ctx context.Context, t *show.Trace, other func(id int32) string
 	}
 	defer term.Restore(int(keyboard.Fd()), cooked)
 	moves := make(chan int)
-	go readMoves(keyboard, moves)
+	go func() {
+		defer func() {
+			if recover() != nil {
+				moves <- 0
+			}
+		}()
+		readMoves(keyboard, moves)
+	}()
 	v, shown := t.View(other), 0
 	for to := 1; ; {
 		if to < shown { // a view knows no way back: the one before is made anew
@@ -163,6 +170,7 @@ func stepThrough(ctx context.Context, t *show.Trace, other func(id int32) string
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-changes:
+			time.Sleep(settleTime)
 		case move := <-moves:
 			if to = max(1, to+move); move == 0 || to > len(t.Events) {
 				return nil

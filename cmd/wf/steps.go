@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"os"
 	"slices"
 	"time"
 
@@ -72,38 +71,22 @@ func (s *steps) draw(ctx context.Context) {
 	defer func() { s.crash = recover() }()
 	changes, stop := resized()
 	defer stop()
-	redraw := func() { s.picture.draw(s.view) }
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-changes:
-			redraw()
+			time.Sleep(settleTime)
+			s.picture.draw(s.view)
 		case e, more := <-s.events:
 			if !more {
 				return
 			}
 			s.view.Apply(e)
-			redraw()
-			if !watch(ctx, min(passTime, behindTime/time.Duration(len(s.events)+1)), changes, redraw) {
+			s.picture.draw(s.view)
+			if !s.picture.stand(ctx, s.view, min(passTime, behindTime/time.Duration(len(s.events)+1)), changes) {
 				return
 			}
-		}
-	}
-}
-
-// watch lets a picture stand for a while and redraws it when its terminal changes; false if ctx has ended.
-func watch(ctx context.Context, pause time.Duration, changes <-chan os.Signal, redraw func()) bool {
-	timer := time.NewTimer(pause)
-	defer timer.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return false
-		case <-changes:
-			redraw()
-		case <-timer.C:
-			return true
 		}
 	}
 }

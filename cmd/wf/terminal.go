@@ -1,9 +1,11 @@
 package main
 
 import (
+	"context"
 	"io"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/wrinklefree/wf/infer/show"
 	"golang.org/x/term"
@@ -35,6 +37,26 @@ func drawable(stream any) *os.File {
 func (p *picture) draw(v *show.View) {
 	width, height := p.size()
 	_ = p.screen.Draw(v.Picture(width, height, os.Getenv("NO_COLOR") == ""), width)
+}
+
+// settleTime is how long a terminal may take to wrap its lines after it has told of its new width. What is drawn before that is torn.
+const settleTime = 50 * time.Millisecond
+
+// stand lets the picture stand for a while, and repaints it when the terminal changes; false if ctx has ended.
+func (p *picture) stand(ctx context.Context, v *show.View, pause time.Duration, changes <-chan os.Signal) bool {
+	timer := time.NewTimer(pause)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-changes:
+			time.Sleep(settleTime)
+			p.draw(v)
+		case <-timer.C:
+			return true
+		}
+	}
 }
 
 // clear takes the picture away.

@@ -10,7 +10,6 @@ import (
 	"reflect"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -108,7 +107,7 @@ func (w *onTerminal) send(text string) {
 // wait waits until the screen is as wanted, and returns it.
 func (w *onTerminal) wait(what string, wanted func(rows []string) bool) []string {
 	w.Helper()
-	deadline := time.After(30 * time.Second * slowness())
+	deadline := time.After(within(30 * time.Second))
 	for {
 		w.mu.Lock()
 		rows := w.screen.screen()
@@ -159,7 +158,7 @@ func (w *onTerminal) exit(status int) {
 	go func() { done <- w.cmd.Wait() }()
 	select {
 	case <-done:
-	case <-time.After(30 * time.Second * slowness()):
+	case <-time.After(within(30 * time.Second)):
 		w.Fatalf("wf does not end; the screen shows\n%s", strings.Join(w.screen.screen(), "\n"))
 	}
 	if got := w.cmd.ProcessState.ExitCode(); got != status {
@@ -391,10 +390,4 @@ func TestSignalsWhileTyping(t *testing.T) {
 		}
 		w.exit(status)
 	}
-}
-
-// slowness is how much longer than usual things may take here.
-func slowness() time.Duration {
-	n, _ := strconv.Atoi(os.Getenv("WF_TEST_SLOWNESS"))
-	return time.Duration(max(n, 1))
 }

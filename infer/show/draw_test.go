@@ -118,9 +118,9 @@ func TestScreen(t *testing.T) {
 		width int
 		want  string
 	}{
-		{[]Row{{"one", 3}, {"two", 3}}, 80, "one\r\ntwo"},
-		{[]Row{{"three", 5}}, 80, "\r\x1b[1A\x1b[Jthree"},
-		{[]Row{{strings.Repeat("x", 30), 30}, {"y", 1}}, 80, "\r\x1b[J" + strings.Repeat("x", 30) + "\r\ny"},
+		{[]Row{{"one", 3}, {"two", 3}}, 80, "one\x1b[K\r\ntwo"},
+		{[]Row{{"three", 5}}, 80, "\r\x1b[1Athree\x1b[J"},
+		{[]Row{{strings.Repeat("x", 30), 30}, {"y", 1}}, 80, "\r" + strings.Repeat("x", 30) + "\x1b[K\r\ny\x1b[J"},
 		{nil, 20, "\r\x1b[2A\x1b[J"},
 		{nil, 20, ""},
 	} {

@@ -15,15 +15,19 @@ type Screen struct {
 // NewScreen draws on w, a terminal whose cursor is at the beginning of a line.
 func NewScreen(w io.Writer) *Screen { return &Screen{w: w} }
 
-// Draw puts a picture where the last one was. width is the terminal's by now: where it has become narrower since, it has wrapped the rows.
+// Draw puts a picture where the last one was, row over row, so that nothing flickers. width is the terminal's by now: where it has become narrower
+// since, it has wrapped the rows of the last one.
 func (s *Screen) Draw(rows []Row, width int) error {
 	var b strings.Builder
-	s.erase(&b, width)
+	s.back(&b, width)
 	for i, r := range rows {
 		if i > 0 {
-			b.WriteString("\r\n")
+			b.WriteString("\x1b[K\r\n")
 		}
 		b.WriteString(r.Text)
+	}
+	if s.rows != nil {
+		b.WriteString("\x1b[J")
 	}
 	s.rows = rows
 	_, err := io.WriteString(s.w, b.String())
@@ -43,8 +47,8 @@ func (s *Screen) Leave() error {
 	return err
 }
 
-// erase goes back to where the picture began and clears the screen from there.
-func (s *Screen) erase(b *strings.Builder, width int) {
+// back goes to where the picture begins.
+func (s *Screen) back(b *strings.Builder, width int) {
 	if s.rows == nil {
 		return
 	}
@@ -56,5 +60,4 @@ func (s *Screen) erase(b *strings.Builder, width int) {
 	if up > 0 {
 		fmt.Fprintf(b, "\x1b[%dA", up)
 	}
-	b.WriteString("\x1b[J")
 }
