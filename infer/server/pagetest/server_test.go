@@ -12,7 +12,6 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -26,27 +25,10 @@ type service struct {
 	cmd *exec.Cmd
 }
 
-var build = sync.OnceValue(func() string {
-	if binary := os.Getenv("WF_BINARY"); binary != "" {
-		return binary
-	}
-	folder, err := os.MkdirTemp("", "wf-pagetest")
-	if err != nil {
-		panic(err)
-	}
-	binary := filepath.Join(folder, "wf")
-	cmd := exec.Command("go", "build", "-o", binary, "./cmd/wf")
-	cmd.Dir = "../../.."
-	if out, err := cmd.CombinedOutput(); err != nil {
-		panic(string(out))
-	}
-	return binary
-})
-
-// serve starts wf serve and waits until it is ready.
+// serve starts wf serve, of the binary that WF_BINARY names, and waits until it is ready.
 func serve(t *testing.T, args ...string) *service {
 	t.Helper()
-	cmd := exec.Command(build(), append([]string{"serve", "--port", "0", "--threads", "2", "--allowed-host", "127.0.0.1"}, args...)...)
+	cmd := exec.Command(os.Getenv("WF_BINARY"), append([]string{"serve", "--port", "0", "--threads", "2", "--allowed-host", "127.0.0.1"}, args...)...)
 	output, err := cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
