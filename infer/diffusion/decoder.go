@@ -118,7 +118,10 @@ func NewDecoder(m Model, prompt []int32, o Options) (*Decoder, error) {
 
 	var positions int
 	d.how, positions = s.begin(d)
-	if s.auto && d.stats.Auto == nil {
+	switch {
+	case s.auto && s.Infill != nil:
+		s.Warn("decode mode auto has nothing to choose in infilling")
+	case s.auto && d.stats.Auto == nil:
 		s.Warn("decode mode auto has nothing to choose in " + manner(c))
 	}
 	d.tellUnseen()
@@ -352,8 +355,11 @@ func (d *Decoder) settle() {
 	for d.finish == "" && d.settled < min(len(d.ids), d.limit) && !d.masked[d.settled] {
 		id, at := d.ids[d.settled], d.settled
 		d.settled++
-		stop := at >= d.given && slices.Contains(d.Stop, id) || d.reading.push(id)
-		if d.Infill == nil || d.settleHole(at, id) {
+		text, stop := "", at >= d.given && slices.Contains(d.Stop, id)
+		if !stop {
+			text, stop = d.reading.push(id)
+		}
+		if d.Infill == nil || d.settleHole(at, id, text) {
 			d.stats.NewTokens++
 		}
 		switch {

@@ -673,7 +673,7 @@ func TestStopStrings(t *testing.T) {
 			for i := range c.pieces {
 				fresh = ""
 				last := i == len(c.pieces)-1
-				if stopped := r.push(int32(i)); stopped != (last && c.stop) {
+				if _, stopped := r.push(int32(i)); stopped != (last && c.stop) {
 					t.Errorf("token %d: stopped %v", i, stopped)
 				}
 				r.flush(false)

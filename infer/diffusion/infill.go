@@ -147,13 +147,13 @@ func (d *Decoder) hole(at int) *Hole {
 	return &d.holes[i]
 }
 
-// settleHole adds a settled token to its hole; false if it was given.
-func (d *Decoder) settleHole(at int, id int32) bool {
+// settleHole adds a settled token, and the text that it completes, to its hole; false if it was given.
+func (d *Decoder) settleHole(at int, id int32, text string) bool {
 	h := d.hole(at)
 	if h == nil {
 		return false
 	}
-	h.IDs, h.Text, h.Confidences = append(h.IDs, id), h.Text+d.reading.pushed, append(h.Confidences, d.sure[at-d.n0])
+	h.IDs, h.Text, h.Confidences = append(h.IDs, id), h.Text+text, append(h.Confidences, d.sure[at-d.n0])
 	return true
 }
 

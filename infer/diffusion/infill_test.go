@@ -273,7 +273,16 @@ func TestInfillText(t *testing.T) {
 			t.Errorf("hole %+v; want text %q", h, text)
 		}
 	}
-	if wire, _ := json.Marshal(r.Holes[0]); !strings.Contains(string(wire), `"right_seen":3,"right_unseen":0}`) {
+	m := newStub(dialectA, 8, 4)
+	o.Infill, o.Stop, o.OnText, o.OnTokens = []int32{Masked, 6, Masked, Masked}, []int32{7}, nil, nil
+	m.logits = func(row []float32, _ uint64) { row[9], row[7] = 20, 30 } // wants to end everywhere
+	if r, err = Generate(t.Context(), m, []int32{1}, o); err != nil {
+		t.Fatal(err)
+	}
+	if last := r.Holes[1]; r.Text != "before jg" || r.FinishReason != "stop" || last.Text != "" || !slices.Equal(last.IDs, []int32{7}) || len(last.Confidences) != 1 {
+		t.Errorf("a hole at the end: %q, %+v", r.Text, r)
+	}
+	if wire, _ := json.Marshal(r.Holes[0]); !strings.Contains(string(wire), `"right_seen":1,"right_unseen":0}`) {
 		t.Errorf("%s", wire)
 	}
 }

@@ -15,18 +15,17 @@ type reading struct {
 	show   func(string) // nil: nobody watches
 	shown  strings.Builder
 	fresh  string // settled, and shown with the next flush
-	pushed string // by the last token
 	held   string // may still become a stop string
 	cut    bool   // a stop string came; nothing after it counts
 }
 
-// push adds a token and reports whether it completes a stop string.
-func (r *reading) push(id int32) bool {
+// push adds a token, returns the text that it completes, and reports whether that completes a stop string.
+func (r *reading) push(id int32) (text string, cut bool) {
 	if r.stream != nil {
-		r.pushed = r.stream.Push(id)
-		r.add(r.pushed)
+		text = r.stream.Push(id)
+		r.add(text)
 	}
-	return r.cut
+	return text, r.cut
 }
 
 func (r *reading) add(text string) {
