@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -145,14 +146,18 @@ func (env *environment) readConfig(v *viper.Viper, path string) error {
 		return fault.New("BAD_CONFIG", "%s: %w", path, err)
 	}
 	for _, key := range v.AllKeys() {
-		if !v.InConfig(strings.SplitN(key, ".", 2)[0]) || knownKey(key) {
+		if !v.InConfig(strings.SplitN(key, ".", 2)[0]) || slices.Contains(settingKeys(), key) {
 			continue
 		}
-		env.warn(fmt.Sprintf("%s: key %s is unknown and has no effect; wf config --generate lists the keys", path, fault.Quote(key)))
+		hint := cmp.Or(didYouMean("", key, settingKeys()), "; wf config --generate lists the keys")
+		env.warn(fmt.Sprintf("%s: key %s is unknown and has no effect%s", path, fault.Quote(key), hint))
 	}
 	return nil
 }
 
-func knownKey(key string) bool {
-	return slices.ContainsFunc(settings, func(s setting) bool { return s.key == key })
+func settingKeys() (keys []string) {
+	for _, s := range settings {
+		keys = append(keys, s.key)
+	}
+	return keys
 }
