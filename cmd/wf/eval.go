@@ -46,6 +46,9 @@ question is asked in the model's chat template, if it has one, and the answer is
 			if r.File, r.Min = args[0], least.value; r.Min != nil && !(*r.Min >= 0 && *r.Min <= 1) {
 				return usagef("--min %v; wanted 0 to 1", *r.Min)
 			}
+			if len(modes) > 0 && d.mode != "" {
+				return usagef("--modes and --decode-mode: give one of them")
+			}
 			if limit < 0 {
 				return usagef("--limit %d; wanted 0 or more", limit)
 			}
