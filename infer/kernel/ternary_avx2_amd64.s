@@ -50,7 +50,8 @@
 
 // func ternary4(sums *int32, panel *byte, groups int, x *int8, stride int)
 //	for t := range 4 { ternaryGeneric(sums[16*t:][:16], panel, x[t*stride:]) }
-//	DI sums, SI panel, CX groups left, BX groups of this run, R8-R11 rows of x, R12 column
+//	The next panel, which lies behind this one, comes from memory meanwhile.
+//	DI sums, SI panel, DX its bytes, CX groups left, BX groups of this run, R8-R11 rows of x, R12 column
 //	Y0-Y1 bytes of the panel, Y2 threes, Y3-Y4 codes, Y8-Y15 16-bit sums
 TEXT ·ternary4(SB), NOSPLIT, $0-40
 	MOVQ sums+0(FP), DI
@@ -61,6 +62,8 @@ TEXT ·ternary4(SB), NOSPLIT, $0-40
 	LEAQ (R8)(AX*1), R9
 	LEAQ (R8)(AX*2), R10
 	LEAQ (R9)(AX*2), R11
+	MOVQ CX, DX
+	SHLQ $6, DX
 	XORQ R12, R12
 	CODEMASK(Y2)
 	VPXOR Y3, Y3, Y3
@@ -88,6 +91,7 @@ run:
 	VPXOR Y15, Y15, Y15
 
 group:
+	PREFETCHT1 (SI)(DX*1)
 	VMOVDQU 0(SI), Y0
 	VMOVDQU 32(SI), Y1
 	PLANE4(0)
