@@ -10,11 +10,12 @@ import (
 	"github.com/spf13/pflag"
 )
 
-const rootLong = `wf takes a ternary (BitNet b1.58) language model from its training checkpoint to text.
+// rootLong fits 80 columns.
+const rootLong = `wf takes a ternary (BitNet) language model from training checkpoint to text.
 
-  wf convert ./checkpoint --outtype i2_s        # checkpoint-I2_S.gguf: two bits a weight, nothing lost
+  wf convert ./checkpoint --outtype i2_s        # makes checkpoint-I2_S.gguf
   wf generate -m checkpoint-I2_S.gguf "Hello"   # text
-  wf serve -m checkpoint-I2_S.gguf              # a chat page on http://127.0.0.1:30000, and OpenAI's API under /v1
+  wf serve -m checkpoint-I2_S.gguf              # chat page and OpenAI's API
 
 Without -m, wf runs the small model that it carries. This works now:
 
@@ -33,7 +34,7 @@ func printHelp(cmd *cobra.Command, _ []string) {
 		columns, _ = screenSize(file)
 	}
 	if !cmd.HasParent() {
-		printRootHelp(out, cmd)
+		printRootHelp(out, cmd, columns)
 		return
 	}
 	if cmd.Example != "" {
@@ -52,7 +53,7 @@ func printHelp(cmd *cobra.Command, _ []string) {
 	}
 }
 
-func printRootHelp(out io.Writer, root *cobra.Command) {
+func printRootHelp(out io.Writer, root *cobra.Command, columns int) {
 	io.WriteString(out, rootLong)
 	for _, group := range root.Groups() {
 		fmt.Fprintf(out, "\n%s\n", group.Title)
@@ -63,7 +64,7 @@ func printRootHelp(out io.Writer, root *cobra.Command) {
 		}
 	}
 	fmt.Fprintf(out, "\nFlags of every command:\n%s\nwf COMMAND --help begins with examples. wf help exit-codes explains exit status and error codes.\n",
-		root.LocalFlags().FlagUsages())
+		root.LocalFlags().FlagUsagesWrapped(columns))
 }
 
 // newHelpCmd is cobra's own but for an answer to a command that does not exist.

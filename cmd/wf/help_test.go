@@ -18,8 +18,14 @@ func TestReflow(t *testing.T) {
 
 // TestRootHelp: wf alone is short, wf --help has every command once, in its group.
 func TestRootHelp(t *testing.T) {
-	if lines := strings.Count(output(t), "\n"); lines > 12 {
-		t.Errorf("wf alone prints %d lines", lines)
+	lines := strings.Split(output(t), "\n")
+	if len(lines) > 13 {
+		t.Errorf("wf alone prints %d lines", len(lines))
+	}
+	for _, line := range lines {
+		if len(line) > 80 {
+			t.Errorf("wider than a terminal: %s", line)
+		}
 	}
 	help := output(t, "--help")
 	for _, cmd := range newRootCmd(&environment{}).Commands() {

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/wrinklefree/wf/gguf/fault"
 )
 
 // newManCmd is for those who package wf, and hidden from everyone else.
@@ -18,13 +19,14 @@ func newManCmd() *cobra.Command {
 		Hidden:  true,
 		Args:    positional(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := os.MkdirAll(args[0], 0o755); err != nil {
-				return err
-			}
+			err := os.MkdirAll(args[0], 0o755)
 			for name, page := range manPages(cmd.Root()) {
-				if err := os.WriteFile(filepath.Join(args[0], name), []byte(page), 0o644); err != nil {
-					return err
+				if err == nil {
+					err = os.WriteFile(filepath.Join(args[0], name), []byte(page), 0o644)
 				}
+			}
+			if err != nil {
+				return fault.New("IO_ERROR", "%w", err)
 			}
 			return nil
 		},
@@ -88,7 +90,7 @@ func (p *manPage) section(title, text string) {
 		if i > 0 {
 			p.WriteString(".PP\n")
 		}
-		if asIs := strings.HasPrefix(paragraph, "  "); asIs {
+		if strings.HasPrefix(paragraph, "  ") {
 			paragraph = ".nf\n" + roff(paragraph) + "\n.fi"
 		} else {
 			paragraph = roff(paragraph)

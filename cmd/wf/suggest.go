@@ -122,7 +122,7 @@ func plainly(f *pflag.Flag, err error) error {
 	if !errors.As(err, &number) {
 		return err
 	}
-	if f.Value.Type() == "float32" {
+	if strings.HasPrefix(f.Value.Type(), "float") {
 		return errors.New("wanted a number")
 	}
 	return errors.New("wanted a whole number")
