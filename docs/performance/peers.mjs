@@ -3,10 +3,10 @@
 //	node docs/performance/peers.mjs [WORK]      (make peers; needs Go, Node 20, npm, 10 GB of disk in WORK)
 //
 // llama.cpp is the library that the npm package node-llama-cpp carries, prebuilt for this processor; it is installed into WORK. ik_llama.cpp takes
-// part if IK_BIN names the folder of its llama-bench and llama-quantize, built with cmake -DGGML_NATIVE=ON and nothing else of weight.
+// part if IK_BIN names the folder of its llama-bench and llama-quantize, release builds for this processor.
 //
-// All run the same weights: I2_S in wf, TQ2_0 in llama.cpp, which has no I2_S, IQ2_BN with run-time repack in ik_llama.cpp; embedding and head in
-// Q8_0. ROUNDS (3), THREADS (2) and PROMPTS (8,32,128,512) come from the environment.
+// All run the same network: I2_S in wf, TQ2_0 in llama.cpp, which has no I2_S, IQ2_BN with run-time repack in ik_llama.cpp; embedding and head in
+// Q8_0. ik_llama.cpp gets it as its own architecture for it, bitnet-b1.58, which llama.cpp does not read. ROUNDS (3), THREADS (2) and PROMPTS (8,32,128,512) come from the environment.
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -25,11 +25,12 @@ else compare();
 function compare() {
   const root = join(dirname(fileURLToPath(import.meta.url)), '../..');
   mkdirSync(work, { recursive: true });
-  const call = (command, args, cwd = work) => execFileSync(command, args.map(String), { cwd, encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'], maxBuffer: 1 << 26 });
+  const call = (command, args, options) =>
+    execFileSync(command, args.map(String), { cwd: work, encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'], maxBuffer: 1 << 26, ...options });
   const lines = text => text.trim().split('\n').map(line => JSON.parse(line));
   const make = (file, f) => { const path = join(work, file); if (!existsSync(path)) f(path); return path; };
   const wf = join(work, 'wf');
-  call('go', ['build', '-o', wf, './cmd/wf'], root);
+  call('go', ['build', '-o', wf, './cmd/wf'], { cwd: root });
   const i2s = make('2b-I2_S.gguf', path => call(wf, ['bench', '--synthetic', 'bitnet-2b', '--save', path]));
   const sizes = ['-t', threads, '-p', prompts.join(), '-n', generated, '-r', 1];
 
@@ -39,11 +40,12 @@ function compare() {
   programs['llama.cpp'] = () => lines(call(process.execPath, [fileURLToPath(import.meta.url), work, 'llama.cpp', tq2]));
   if (process.env.IK_BIN) {
     const iq2 = make('2b-IQ2_BN.gguf', path => {
-      const f16 = make('2b-F16.gguf', path => call(wf, ['-q', 'bench', '--synthetic', 'bitnet-2b', '--type', 'f16', '--save', path]));
-      call(join(process.env.IK_BIN, 'llama-quantize'), ['--token-embedding-type', 'q8_0', f16, path, 'IQ2_BN', threads]);
+      const checkpoint = make('2b', path => call(wf, ['-q', 'bench', '--synthetic', 'bitnet-2b', '--as-checkpoint', path]));
+      const f16 = make('2b-F16.gguf', path => call(wf, ['-q', 'convert', checkpoint, '--outtype', 'f16', '-o', path]));
+      call(join(process.env.IK_BIN, 'llama-quantize'), ['--token-embedding-type', 'q8_0', f16, path, 'IQ2_BN', threads], { stdio: 'ignore' });
     });
-    programs['ik_llama.cpp'] = () => JSON.parse(call(join(process.env.IK_BIN, 'llama-bench'), ['-m', iq2, ...sizes, '-rtr', 1, '-o', 'json']))
-      .map(r => [r.n_gen ? `tg${r.n_gen}` : `pp${r.n_prompt}`, r.avg_ts]);
+    const measure = () => call(join(process.env.IK_BIN, 'llama-bench'), ['-m', iq2, ...sizes, '-rtr', 1, '-o', 'json'], { stdio: ['ignore', 'pipe', 'ignore'] });
+    programs['ik_llama.cpp'] = () => JSON.parse(measure().replace(/^WARNING.*$/gm, '')).map(r => [r.n_gen ? `tg${r.n_gen}` : `pp${r.n_prompt}`, r.avg_ts]);
   }
 
   const rates = {}; // of a program and a test, by round
