@@ -49,7 +49,7 @@ If standard input is no terminal, its lines are the messages and the answers are
 			}
 			c.flags = cmd.Flags()
 			if load != "" {
-				if err := c.load(load); err != nil {
+				if err := c.load(load, c.flags.Changed); err != nil {
 					return err
 				}
 			}
@@ -121,17 +121,18 @@ func (c *chat) open(noHistory bool) (finish func()) {
 
 // run answers messages until there are no more.
 func (c *chat) run(ctx context.Context) error {
-	again := false // the line before was an interrupt too
+	again := false // ctrl-C was typed at the prompt before this one
 	for {
 		text, err := c.read(ctx)
 		switch {
-		case errors.Is(err, errQuit) || errors.Is(err, errInterrupt) && again && text == "":
-			return nil
-		case errors.Is(err, io.EOF):
+		case errors.Is(err, io.EOF), errors.Is(err, errInterrupt) && again:
 			return nil
 		case errors.Is(err, errInterrupt):
 			again = true
 			c.env.note("ctrl-C again, or ctrl-D, ends the chat")
+			continue
+		case errors.Is(err, errCleared):
+			again = false
 			continue
 		case err == nil && strings.TrimSpace(text) == "":
 			continue
@@ -189,9 +190,12 @@ func (c *chat) read(ctx context.Context) (string, error) {
 	return line, nil
 }
 
-// unfinished says that the lines ended in the middle of a message.
+// unfinished is what the end of the lines, or ctrl-C, means in the middle of a message.
 func unfinished(err error) error {
-	if err == io.EOF {
+	switch {
+	case errors.Is(err, errInterrupt):
+		return errCleared
+	case err == io.EOF:
 		return usagef(`standard input ends in a message; wanted %s, or a line without a backslash at its end`, block)
 	}
 	return err
@@ -229,7 +233,7 @@ func (c *chat) say(parent context.Context, text string) error {
 			return err
 		}
 		watched = c.env.showSteps(ctx, header, c.s.tokenizer.Text)
-		answer.held = terminal(c.env.stdout)
+		answer.held = watched.holds()
 	}
 	o.OnText, o.OnEvent = answer.add, watched.event
 	mask := o.Mask(c.s.model.Config())

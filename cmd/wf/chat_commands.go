@@ -25,7 +25,7 @@ var chatCommands = []struct {
 	{"reset", "", "forget the conversation", (*chat).reset},
 	{"stats", "", "what the last answer cost, and how much of the context is used", (*chat).stats},
 	{"save", "[--force] [FILE]", "keep conversation and settings in FILE, or in the one of before", (*chat).save},
-	{"load", "FILE", "go on with a conversation that was saved", func(c *chat, _ context.Context, args string) error { return c.load(args) }},
+	{"load", "FILE", "go on with a conversation that was saved", (*chat).loadOver},
 	{"help", "", "list the commands", nil}, // below: it lists itself
 	{"quit", "", "end the chat", func(*chat, context.Context, string) error { return errQuit }},
 }
@@ -165,19 +165,27 @@ func (c *chat) save(ctx context.Context, args string) error {
 	return nil
 }
 
-// load goes on with a conversation. It changes nothing if it fails.
-func (c *chat) load(path string) error {
+// loadOver is /load: what is in the file takes the place of everything.
+func (c *chat) loadOver(_ context.Context, path string) error {
 	if path == "" {
 		return usagef("/load: no file; wanted /load FILE")
 	}
+	return c.load(path, func(string) bool { return false })
+}
+
+// load goes on with a conversation, but for the settings that the command line has fixed. It changes nothing if it fails.
+func (c *chat) load(path string, fixed func(flag string) bool) error {
 	loaded, err := readConversation(path)
 	if err != nil {
 		return err
 	}
+	if fixed("system") {
+		loaded.System = c.System
+	}
 	before := c.conversation
 	c.conversation = *loaded
 	if _, err = c.prompt("?"); err == nil {
-		err = c.change(func() error { return c.setAll(loaded.Settings) })
+		err = c.change(func() error { return c.setAll(loaded.Settings, fixed) })
 	}
 	if err != nil {
 		c.conversation = before
@@ -191,14 +199,17 @@ func (c *chat) load(path string) error {
 	return nil
 }
 
-// setAll gives every setting its value, or that of the file and the dialect.
-func (c *chat) setAll(values map[string]string) error {
+// setAll gives every setting that is not fixed its value, or that of the file and the dialect.
+func (c *chat) setAll(values map[string]string, fixed func(flag string) bool) error {
 	for name := range values {
 		if !slices.Contains(settable, name) {
 			return malformedSession("setting %s is unknown", fault.Quote(name))
 		}
 	}
 	for _, name := range settable {
+		if fixed(name) {
+			continue
+		}
 		if err := c.setFlag(name, values[name]); err != nil {
 			return err
 		}

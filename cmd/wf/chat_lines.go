@@ -15,12 +15,15 @@ import (
 	"golang.org/x/term"
 )
 
-// errInterrupt is ctrl-C while a line was typed.
-var errInterrupt = errors.New("interrupted")
+// What ctrl-C does where a line is typed.
+var (
+	errInterrupt = errors.New("interrupted")         // at an empty prompt
+	errCleared   = errors.New("the line is cleared") // where something had been typed
+)
 
 // lineSource is where a chat's lines come from: an editor on a terminal, or a pipe.
 type lineSource interface {
-	// readLine returns a line without its end; io.EOF, or errInterrupt.
+	// readLine returns a line without its end; io.EOF, errInterrupt or errCleared.
 	readLine(prompt string) (string, error)
 	// release gives the terminal back while readLine has it; it may be called at any time.
 	release()
@@ -129,26 +132,30 @@ func (e *editor) readLine(prompt string) (string, error) {
 	defer stop()
 	done := make(chan struct{})
 	defer close(done)
-	go func() { // resizes have no panic to recover from but x/term's
-		defer func() { _ = recover() }()
+	t := e.term
+	go func() {
+		defer func() { _ = recover() }() // a line that stands askew is no reason to end a chat
 		for {
 			select {
 			case <-changes:
-				e.term.SetSize(screenSize(e.out))
+				t.SetSize(screenSize(e.out))
 			case <-done:
 				return
 			}
 		}
 	}()
 	e.keys.typed, e.keys.interrupted = false, false
-	e.term.SetPrompt(prompt)
-	e.term.SetSize(screenSize(e.out))
-	e.term.SetBracketedPasteMode(true)
-	line, err := e.term.ReadLine()
+	t.SetPrompt(prompt)
+	t.SetSize(screenSize(e.out))
+	t.SetBracketedPasteMode(true)
+	line, err := t.ReadLine()
 	switch {
 	case e.keys.interrupted && err == io.EOF:
 		e.reset()
 		fmt.Fprint(e.out, "^C\r\n")
+		if e.keys.typed {
+			return "", errCleared
+		}
 		return "", errInterrupt
 	case err == io.EOF:
 		fmt.Fprint(e.out, "\r\n")

@@ -62,7 +62,7 @@ follows a hole in the same block. The prompt, if there is one, comes before it.`
 			var watched *steps
 			if showSteps {
 				watched = env.showSteps(cmd.Context(), header, s.tokenizer.Text)
-				text.held = terminal(env.stdout)
+				text.held = watched.holds()
 			}
 			o.OnText = text.add
 			o.OnEvent = func(e diffusion.Event) { t.event(e); watched.event(e) }

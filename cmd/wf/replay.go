@@ -75,6 +75,9 @@ func (env *environment) readTrace(path string) (*show.Trace, error) {
 			return nil, usagef("standard input is closed; wanted a trace there")
 		}
 		trace, err := show.ReadTrace(env.stdin)
+		if err != nil && fault.Code(err) == "" {
+			err = fault.New("IO_ERROR", "%w", err)
+		}
 		return trace, inFile("standard input", err)
 	}
 	f, err := disk.Open(path)

@@ -38,6 +38,9 @@ func (env *environment) showSteps(ctx context.Context, h show.Header, text func(
 	return s
 }
 
+// holds reports whether the passes have the terminal that the text is to appear on.
+func (s *steps) holds() bool { return terminal(s.env.stdout) && terminal(s.env.stderr) }
+
 // event takes a pass. It does not wait for the picture, so that the time of drawing is none of decoding.
 func (s *steps) event(e diffusion.Event) {
 	switch {

@@ -280,7 +280,7 @@ func TestChatOnTerminal(t *testing.T) {
 			w.send("\x1b[200~/system\t\r\nof two\nlines\x1b[201~") // pasted as one line
 			w.waitMatch("⏎of two⏎lines$")
 			w.send("\x03") // takes the line away
-			w.waitMatch("ctrl-C again")
+			w.waitPrompt()
 			w.send("\"\"\"What is\r")
 			w.wait("...", func(rows []string) bool { return lastRow(rows) == "..." })
 			w.send("the capital of France?\"\"\"\r")
@@ -295,6 +295,9 @@ func TestChatOnTerminal(t *testing.T) {
 			w.send("/stat")
 			w.waitFor(">>> /stat")
 			w.send("\x03")
+			w.waitPrompt()
+			w.send("\x03")
+			w.waitMatch("^wf: ctrl-C again")
 			w.waitPrompt()
 			w.send("\x03")
 			w.exit(0)

@@ -20,6 +20,7 @@ const (
 	maxTraceBytes = 256 << 20
 	maxLineBytes  = 8 << 20
 	maxPositions  = 1 << 20
+	maxStops      = 1 << 10
 	maxTextBytes  = 16 << 20 // of all texts together
 	maxTokenBytes = 1 << 10  // of one
 )
@@ -32,7 +33,7 @@ const (
 //
 // and r's own.
 func ReadTrace(r io.Reader) (*Trace, error) {
-	t := &traceReader{Trace: Trace{Texts: map[int32]string{}}, taken: map[int]bool{}}
+	t := &traceReader{Trace: Trace{Texts: map[int32]string{}}, taken: make([]bool, maxPositions)}
 	limited := &io.LimitedReader{R: r, N: maxTraceBytes + 1}
 	lines := bufio.NewScanner(limited)
 	lines.Buffer(nil, maxLineBytes)
@@ -59,8 +60,8 @@ func ReadTrace(r io.Reader) (*Trace, error) {
 
 type traceReader struct {
 	Trace
-	number    int // of the line
-	taken     map[int]bool
+	number    int    // of the line
+	taken     []bool // by position
 	textBytes int
 	widest    int // distance of a position from its block's first
 	step      int // denoise steps that the block has had
@@ -171,6 +172,8 @@ func (t *traceReader) header(line []byte) error {
 		return t.malformed("%d prompt_ids; wanted 1 to %d", len(h.Prompt), maxPositions)
 	case h.MaxTokens < 0:
 		return t.malformed("max_tokens %d; wanted 0 or more", h.MaxTokens)
+	case len(h.Stop) > maxStops:
+		return t.malformed("%d stop_ids; wanted at most %d", len(h.Stop), maxStops)
 	case len(h.Infill) > maxPositions:
 		return t.malformed("infill has %d positions; wanted at most %d", len(h.Infill), maxPositions)
 	}

@@ -159,6 +159,7 @@ func TestHostileTraces(t *testing.T) {
 		{"more after the end", `{"event":"next","pos":1,"token":1}` + "\n" + `{"end":"stop","new_tokens":1}` + "\n" + `{"event":"next","pos":2,"token":1}`, "TRACE_MALFORMED"},
 		{"end of minus one", `{"end":"stop","new_tokens":-1}`, "TRACE_MALFORMED"},
 		{"max_tokens of minus one", strings.Replace(header, `"model"`, `"max_tokens":-1,"model"`, 1), "TRACE_MALFORMED"},
+		{"2000 stop tokens", strings.Replace(header, `ids":[]`, `ids":[1`+strings.Repeat(",1", 2000)+`]`, 1), "TRACE_MALFORMED"},
 		{"infill of text", strings.Replace(header, `"model"`, `"infill":"x","model"`, 1), "TRACE_MALFORMED"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
