@@ -140,16 +140,16 @@ var checks = []checkOf{
 	{"unpackQ8", func(k *kernel, d *checkData) []float32 {
 		w, dw := d.blocksQ8(k)
 		for _, b := range w {
-			for i, q := range b.q {
-				dw = append(dw, float32(q), float32(b.magnitude[i]))
+			for _, q := range b {
+				dw = append(dw, float32(q))
 			}
 		}
 		return dw
 	}},
 	{"dotsQ8", func(k *kernel, d *checkData) []float32 {
 		y, x, dx := new([8][4]float32), make([]q8Eight, checkBlocks), d.eightScales()
-		for i := range checkBlocks * q8Weights * 8 {
-			x[i/256][i/32%8][i/4%8][i%4] = d.int8s[i%len(d.int8s)]
+		for i := range 8 * checkBlocks {
+			x[i/8].set(i%8, d.int8s[i*11:])
 		}
 		w, dw := d.blocksQ8(&generic)
 		k.dotsQ8(y, w, dw, x, dx, nil)

@@ -12,15 +12,19 @@ const (
 	aheadQ8   = 128 // most of the bytes of a block in four rows
 )
 
-// q8Block is a block laid out for dotsQ8: instructions that multiply unsigned bytes by signed ones take a weight's magnitude, and x with its sign.
-type q8Block struct {
-	q         [q8Weights]int8
-	magnitude [q8Weights]byte
-}
+// q8Block is a block laid out for dotsQ8. A product of bytes fills 16 bits, so nothing is gained by keeping bytes.
+type q8Block [q8Weights]int16
 
-// q8Eight is a block of eight rows of x: 4 columns of each, then the next 4. So a vector of 32-bit lanes has a row in each lane, the same four
+// q8Eight is a block of eight rows of x: 2 columns of each, then the next 2. So a vector of 32-bit lanes has a row in each lane, the same two
 // weights meet all of them, and no sum goes across lanes.
-type q8Eight [q8Weights / 4][8][4]int8
+type q8Eight [q8Weights / 2][8][2]int16
+
+// set fills row t from a block of x that has been quantised.
+func (x *q8Eight) set(t int, q []int8) {
+	for c := range x {
+		x[c][t] = [2]int16{int16(q[2*c]), int16(q[2*c+1])}
+	}
+}
 
 func dotQ8Generic(y []float32, x []int8, d []float32, w []byte) {
 	for i := range y {
@@ -46,7 +50,7 @@ func unpackQ8Generic(dst []q8Block, d []float32, w []byte) {
 	for b := range dst {
 		block, out := (*[q8Bytes]byte)(w[b*q8Bytes:]), &dst[b]
 		for e, q := range block[2:] {
-			out.q[e], out.magnitude[e] = int8(q), byte(max(int8(q), -int8(q)))
+			out[e] = int16(int8(q))
 		}
 		d[4*b] = fromF16(binary.LittleEndian.Uint16(block[:]))
 	}
@@ -58,8 +62,8 @@ func dotsQ8Generic(y *[8][4]float32, w []q8Block, dw []float32, x []q8Eight, dx 
 			var l lanes
 			for b := range x {
 				sum := int32(0)
-				for e, q := range w[r*len(x)+b].q {
-					sum += int32(q) * int32(x[b][e/4][t][e%4])
+				for e, q := range w[r*len(x)+b] {
+					sum += int32(q) * int32(x[b][e/2][t][e%2])
 				}
 				l[b%16] = fma32(float32(sum), dw[4*b+r]*dx[b][t], l[b%16])
 			}
@@ -94,10 +98,7 @@ func (j *denseJob) inputQ8(w *worker, t int) {
 			j.restScales[rest*blocks+b] = scale
 			continue
 		}
-		eight := &j.eightsQ8[t/8*blocks+b]
-		for c := range eight {
-			eight[c][t%8] = [4]int8(q[4*c:])
-		}
+		j.eightsQ8[t/8*blocks+b].set(t%8, q)
 		j.eightScales[t/8*blocks+b][t%8] = scale
 	}
 }

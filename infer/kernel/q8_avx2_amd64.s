@@ -129,8 +129,8 @@ TEXT ·unpackBlocksQ8(SB), NOSPLIT, $0-32
 	MOVQ blocks+24(FP), CX
 
 loop:
-	VMOVDQU 2(SI), Y0
-	VPABSB Y0, Y1
+	VPMOVSXBW 2(SI), Y0
+	VPMOVSXBW 18(SI), Y1
 	VMOVDQU Y0, 0(DI)
 	VMOVDQU Y1, 32(DI)
 	MOVWLZX (SI), AX
@@ -145,13 +145,10 @@ loop:
 	VZEROUPPER
 	RET
 
-// ROW leaves in TO, as 32-bit sums, 4 columns of x, in Y0, times those of a row of w, C dwords into the block. Y15 holds ones.
+// ROW leaves in TO the products of 2 columns of x, in Y0, with those of a row of w, C dwords into the block.
 #define ROW(W, C, TO) \
 	VPBROADCASTD (4*C)(W), Y1; \
-	VPBROADCASTD (4*C+32)(W), Y2; \
-	VPSIGNB Y1, Y0, Y1; \
-	VPMADDUBSW Y1, Y2, Y1; \
-	VPMADDWD Y15, Y1, TO
+	VPMADDWD Y0, Y1, TO
 
 #define ROWADD(W, C, SUM) \
 	ROW(W, C, Y1); \
@@ -165,7 +162,7 @@ loop:
 	ROWADD(R11, C, Y11)
 
 // func dotsBlocksQ8(y *[8][4]float32, w *q8Block, dw *float32, x *q8Eight, dx *[8]float32, next *byte, blocks int)
-//	dotsQ8Generic; DI next, Y15 ones
+//	dotsQ8Generic; DI next
 TEXT ·dotsBlocksQ8(SB), 0, $2048-56
 	MOVQ w+8(FP), R8
 	MOVQ dw+16(FP), R13
@@ -178,8 +175,6 @@ TEXT ·dotsBlocksQ8(SB), 0, $2048-56
 	LEAQ (R8)(AX*1), R9
 	LEAQ (R8)(AX*2), R10
 	LEAQ (R9)(AX*2), R11
-	VPCMPEQW Y15, Y15, Y15
-	VPABSW Y15, Y15
 	CLEARLANES
 	TESTQ CX, CX
 	JZ done
@@ -200,8 +195,16 @@ block:
 	COLUMNS(5)
 	COLUMNS(6)
 	COLUMNS(7)
+	COLUMNS(8)
+	COLUMNS(9)
+	COLUMNS(10)
+	COLUMNS(11)
+	COLUMNS(12)
+	COLUMNS(13)
+	COLUMNS(14)
+	COLUMNS(15)
 	ADDLANES
-	ADDQ $256, SI
+	ADDQ $512, SI
 	ADDQ $64, R8
 	ADDQ $64, R9
 	ADDQ $64, R10

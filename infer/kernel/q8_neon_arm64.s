@@ -54,23 +54,19 @@ loop:
 	VST1 [V20.S4, V21.S4, V22.S4, V23.S4], (R0)
 	RET
 
-// COLUMNS8 adds 8 columns of x at R2 times those of w at R1; two products fit 16 bits.
-#define COLUMNS8 \
+// COLUMNS4 adds 4 columns of x at R2 times those of w at R1.
+#define COLUMNS4 \
 	VLD1R.P 4(R1), [V0.S4]; \
 	VLD1R.P 4(R1), [V1.S4]; \
-	VLD1.P 64(R2), [V2.B16, V3.B16, V4.B16, V5.B16]; \
-	SMULL(0, 2, 6); \
-	SMULL2(0, 2, 7); \
-	SMULL(0, 3, 20); \
-	SMULL2(0, 3, 21); \
-	SMLAL(1, 4, 6); \
-	SMLAL2(1, 4, 7); \
-	SMLAL(1, 5, 20); \
-	SMLAL2(1, 5, 21); \
-	SADALP(6, 16); \
-	SADALP(7, 17); \
-	SADALP(20, 18); \
-	SADALP(21, 19)
+	VLD1.P 64(R2), [V2.H8, V3.H8, V4.H8, V5.H8]; \
+	SMLAL4(0, 2, 16); \
+	SMLAL4H(0, 2, 17); \
+	SMLAL4(0, 3, 18); \
+	SMLAL4H(0, 3, 19); \
+	SMLAL4(1, 4, 16); \
+	SMLAL4H(1, 4, 17); \
+	SMLAL4(1, 5, 18); \
+	SMLAL4H(1, 5, 19)
 
 // func dotsBlocksQ8NEON(y *[8][4]float32, w *q8Block, dw *float32, x *q8Eight, dx *[8]float32, blocks int)
 //	dotsQ8Generic; blocks is not 0
@@ -92,11 +88,14 @@ block:
 	VEOR V17.B16, V17.B16, V17.B16
 	VEOR V18.B16, V18.B16, V18.B16
 	VEOR V19.B16, V19.B16, V19.B16
-	COLUMNS8
-	COLUMNS8
-	COLUMNS8
-	COLUMNS8
-	ADD $32, R1
+	COLUMNS4
+	COLUMNS4
+	COLUMNS4
+	COLUMNS4
+	COLUMNS4
+	COLUMNS4
+	COLUMNS4
+	COLUMNS4
 	ADDLANE
 	SUBS $1, R5
 	BNE block

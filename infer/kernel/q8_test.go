@@ -47,7 +47,7 @@ func TestDotsQ8(t *testing.T) {
 				x, dx := make([]q8Eight, blocks), make([][8]float32, blocks)
 				for b := range x {
 					for i := range 256 {
-						x[b][i/32][i/4%8][i%4] = max(q[(i+b)%len(q)], -127)
+						x[b][i/16][i/2%8][i%2] = max(int16(q[(i+b)%len(q)]), -127)
 					}
 					dx[b] = [8]float32(floats(rng, 8))
 				}
