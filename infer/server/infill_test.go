@@ -84,6 +84,23 @@ func TestInfill(t *testing.T) {
 			t.Errorf("%s: streamed %q, want %q; at last %s", c.path, parts.String(), want, last)
 		}
 	}
+	// Several answers to one text.
+	r := h.ask("POST", "/v1/completions", `{"prompt":`+quoted(asked+"The capital of [[3]] is [[2]]")+`,"n":3,"temperature":2,"seed":1,"diffusion":{"infill":true}}`)
+	var several infilled
+	if err := json.Unmarshal([]byte(r.body), &several); err != nil || len(several.Choices) != 3 || len(several.Report.Holes) != 3 {
+		t.Fatalf("%d %s", r.status, r.body)
+	}
+	filled := 0
+	for i, holes := range several.Report.Holes {
+		want := fmt.Sprintf("%sThe capital of%s is%s", asked, holes[0].Text, holes[1].Text)
+		if got := several.Choices[i]; got.Text != want || (got.FinishReason == "stop") != (holes[1].IDs[len(holes[1].IDs)-1] == 3) {
+			t.Errorf("choice %d: %+v, want %q", i, got, want)
+		}
+		filled += len(holes[0].IDs) + len(holes[1].IDs)
+	}
+	if several.Usage.Completion != filled {
+		t.Errorf("%d completion tokens; %d were filled in", several.Usage.Completion, filled)
+	}
 	h.answers(t)
 }
 
