@@ -31,7 +31,7 @@ follows a hole in the same block. The prompt, if there is one, comes before it.`
   wf generate -m model-I2_S.gguf -n 200 --temp 0.7 -f prompt.txt
   wf generate --show-steps "What is the capital of France?"
   wf generate "What is the capital of France?" --infill "The capital of [[3]] is Paris."
-  echo "Count to ten." | wf generate --threshold 0.7 --trace passes.jsonl`,
+  echo "Count from 1 to 10." | wf generate --threshold 0.7 --trace passes.jsonl`,
 		Args: positional(cobra.MaximumNArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			s, err := m.load(env)
