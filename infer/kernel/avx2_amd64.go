@@ -16,17 +16,7 @@ func ternary4(sums *int32, panel *byte, groups int, x *int8, stride int)
 func ternary1(sums *int32, panel *byte, groups int, x *int8)
 
 func ternaryAVX2(sums []int32, panel []byte, x []int8, stride int) {
-	groups := len(panel) / panelBytes
-	if groups == 0 {
-		clear(sums)
-		return
-	}
-	for ; len(sums) >= 4*panelRows; sums, x = sums[4*panelRows:], x[min(4*stride, len(x)):] {
-		ternary4(&sums[0], &panel[0], groups, &x[:3*stride+groups*panelCols][0], stride)
-	}
-	for ; len(sums) > 0; sums, x = sums[panelRows:], x[min(stride, len(x)):] {
-		ternary1(&sums[0], &panel[0], groups, &x[:groups*panelCols][0])
-	}
+	ternaryTurns(sums, panel, x, stride, 4, ternary4, ternary1)
 }
 
 // finish16 does kernel.finish for 16 rows of w and n of x, not 0.

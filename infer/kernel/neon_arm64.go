@@ -23,31 +23,11 @@ func ternary4SDOT(sums *int32, panel *byte, groups int, x *int8, stride int)
 func ternary1SDOT(sums *int32, panel *byte, groups int, x *int8)
 
 func ternaryNEON(sums []int32, panel []byte, x []int8, stride int) {
-	groups := len(panel) / panelBytes
-	if groups == 0 {
-		clear(sums)
-		return
-	}
-	for ; len(sums) >= 2*panelRows; sums, x = sums[2*panelRows:], x[min(2*stride, len(x)):] {
-		ternary2NEON(&sums[0], &panel[0], groups, &x[:stride+groups*panelCols][0], stride)
-	}
-	if len(sums) > 0 {
-		ternary1NEON(&sums[0], &panel[0], groups, &x[:groups*panelCols][0])
-	}
+	ternaryTurns(sums, panel, x, stride, 2, ternary2NEON, ternary1NEON)
 }
 
 func ternarySDOT(sums []int32, panel []byte, x []int8, stride int) {
-	groups := len(panel) / panelBytes
-	if groups == 0 {
-		clear(sums)
-		return
-	}
-	for ; len(sums) >= 4*panelRows; sums, x = sums[4*panelRows:], x[min(4*stride, len(x)):] {
-		ternary4SDOT(&sums[0], &panel[0], groups, &x[:3*stride+groups*panelCols][0], stride)
-	}
-	for ; len(sums) > 0; sums, x = sums[panelRows:], x[min(stride, len(x)):] {
-		ternary1SDOT(&sums[0], &panel[0], groups, &x[:groups*panelCols][0])
-	}
+	ternaryTurns(sums, panel, x, stride, 4, ternary4SDOT, ternary1SDOT)
 }
 
 // finish16NEON does kernel.finish for 16 rows of w and n of x, not 0.

@@ -14,20 +14,9 @@ func ternary4VNNI(sums *int32, panel *byte, groups int, x *int8, stride int)
 func ternary1VNNI(sums *int32, panel *byte, groups int, x *int8)
 
 func ternaryAVX512VNNI(sums []int32, panel []byte, x []int8, stride int) {
-	groups := len(panel) / panelBytes
-	if groups == 0 {
-		clear(sums)
-		return
-	}
-	for ; len(sums) >= 16*panelRows; sums, x = sums[16*panelRows:], x[min(16*stride, len(x)):] {
-		ternary16VNNI(&sums[0], &panel[0], groups, &x[:15*stride+groups*panelCols][0], stride)
-	}
-	for ; len(sums) >= 4*panelRows; sums, x = sums[4*panelRows:], x[min(4*stride, len(x)):] {
-		ternary4VNNI(&sums[0], &panel[0], groups, &x[:3*stride+groups*panelCols][0], stride)
-	}
-	for ; len(sums) > 0; sums, x = sums[panelRows:], x[min(stride, len(x)):] {
-		ternary1VNNI(&sums[0], &panel[0], groups, &x[:groups*panelCols][0])
-	}
+	sixteens := len(sums) / panelRows &^ 15
+	ternaryTurns(sums[:sixteens*panelRows], panel, x, stride, 16, ternary16VNNI, ternary1VNNI)
+	ternaryTurns(sums[sixteens*panelRows:], panel, x[min(sixteens*stride, len(x)):], stride, 4, ternary4VNNI, ternary1VNNI)
 }
 
 // ternary4AVXVNNI and ternary1AVXVNNI do it for 4 rows of x and for 1.
@@ -39,17 +28,7 @@ func ternary4AVXVNNI(sums *int32, panel *byte, groups int, x *int8, stride int)
 func ternary1AVXVNNI(sums *int32, panel *byte, groups int, x *int8)
 
 func ternaryAVXVNNI(sums []int32, panel []byte, x []int8, stride int) {
-	groups := len(panel) / panelBytes
-	if groups == 0 {
-		clear(sums)
-		return
-	}
-	for ; len(sums) >= 4*panelRows; sums, x = sums[4*panelRows:], x[min(4*stride, len(x)):] {
-		ternary4AVXVNNI(&sums[0], &panel[0], groups, &x[:3*stride+groups*panelCols][0], stride)
-	}
-	for ; len(sums) > 0; sums, x = sums[panelRows:], x[min(stride, len(x)):] {
-		ternary1AVXVNNI(&sums[0], &panel[0], groups, &x[:groups*panelCols][0])
-	}
+	ternaryTurns(sums, panel, x, stride, 4, ternary4AVXVNNI, ternary1AVXVNNI)
 }
 
 func peakVNNI(turns int)
