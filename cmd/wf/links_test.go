@@ -169,3 +169,30 @@ func TestReadmeTable(t *testing.T) {
 		}
 	}
 }
+
+// TestTranscript: the page of the first ten minutes has the commands of the script that writes it, in its order.
+func TestTranscript(t *testing.T) {
+	script, err := os.ReadFile(docs + "transcript.sh")
+	if err != nil {
+		t.Fatal(err)
+	}
+	page := pages(t)[filepath.Clean(docs+"first-ten-minutes.md")]
+	commands := 0
+	for line := range strings.Lines(string(script)) {
+		call, ok := strings.CutPrefix(line, "\trun '")
+		if !ok {
+			continue
+		}
+		commands++
+		command := "\n$ " + call[:strings.LastIndex(call, "'")] + "\n"
+		_, rest, found := strings.Cut(page, command)
+		if !found {
+			t.Errorf("docs/first-ten-minutes.md lacks, or has in another place:%srun make transcript", command)
+			continue
+		}
+		page = rest
+	}
+	if commands < 20 {
+		t.Errorf("only %d commands in docs/transcript.sh", commands)
+	}
+}
