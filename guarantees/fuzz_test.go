@@ -33,6 +33,7 @@ var planted = []plantedBug{
 	{"infer/tokenizer/template", "FuzzTemplate", "infer/tokenizer/template/run.go", `b == -1); op == "%" {`, `b == -1); result == 3 { panic(op) } else if op == "%" {`},
 	{"infer/diffusion", "FuzzEvent", "infer/diffusion/events.go", "math.Round(float64(t.Confidence)*1e6)", "math.Floor(float64(t.Confidence)*1e6)"},
 	{"cmd/wf", "FuzzConversation", "cmd/wf/chat_session.go", `return malformedSession("member %s is unknown", fault.Quote(key))`, `panic(fault.Quote(key))`},
+	{"infer/diffusion", "FuzzReadInfill", "infer/diffusion/infilltext.go", `fault.New("BAD_INFILL", "hole %d, %s, has no end`, `fault.New("", "hole %d, %s, has no end`},
 	{"infer/show", "FuzzReadTrace", "infer/show/read.go", `t.fail("TRACE_MALFORMED", format`, `t.fail("", format`},
 	{"infer/server", "FuzzBody", "gguf/strictjson/strictjson.go", "if _, err := d.Token(); err != io.EOF {", "if _, err := d.Token(); err == io.ErrNoProgress {"},
 	{"quant", "FuzzRecall", "quant/words.go", `if rest != "" || Record(words, o) != text {`, `if rest != "" {`},

@@ -62,18 +62,18 @@ func TestLargerThanMemory(t *testing.T) {
 	shape, _ := synthetic.Find("smollm-135m")
 	shape.Layers, shape.Hidden, shape.FeedForward, shape.Heads, shape.KVHeads, shape.HeadDim = 200, 8192, 65536, 64, 64, 128
 	path := sparse(t, shape, gguf.F32)
-	for _, args := range [][]string{{"serve", "--port", "0"}, {"generate", "Hi"}} {
-		t.Run("R114 "+args[0], func(t *testing.T) {
+	for name, shell := range map[string]string{
+		"serve, which must not map it": `ulimit -v 8388608 && exec wf serve --port 0 -m "$0"`, // or the map would fail first
+		"generate":                     `exec wf generate -m "$0" Hi`,
+	} {
+		t.Run("R114 "+name, func(t *testing.T) {
 			began := time.Now()
-			cmd := exec.Command("wf", append(args, "-m", path)...)
+			cmd := exec.Command("sh", "-c", shell, path)
 			out, _ := cmd.CombinedOutput()
 			text := string(out)
 			if status := cmd.ProcessState.ExitCode(); status != exitLimit || !strings.Contains(text, "[MEMORY_ESTIMATE]") || !strings.Contains(text, path) ||
-				!strings.Contains(text, "available") || strings.Contains(text, "listening") {
-				t.Errorf("exit status %d: %s", status, text)
-			}
-			if usage := cmd.ProcessState.SysUsage().(*syscall.Rusage); usage.Maxrss > 200<<10 || time.Since(began) > within(5*time.Second) {
-				t.Errorf("%d KiB were resident, and it took %v", usage.Maxrss, time.Since(began))
+				!strings.Contains(text, "available") || strings.Contains(text, "listening") || time.Since(began) > within(5*time.Second) {
+				t.Errorf("exit status %d after %v: %s", status, time.Since(began), text)
 			}
 		})
 	}
