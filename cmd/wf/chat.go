@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+	"github.com/wrinklefree/wf/gguf/fault"
 	"github.com/wrinklefree/wf/infer"
 	"github.com/wrinklefree/wf/infer/diffusion"
 	"github.com/wrinklefree/wf/infer/tokenizer"
@@ -89,7 +90,7 @@ type chat struct {
 
 // open chooses where lines come from.
 func (c *chat) open(noHistory bool) (finish func()) {
-	in, out := drawable(c.env.stdin), drawable(c.env.stderr)
+	in, out := keyboard(c.env.stdin), drawable(c.env.stderr)
 	if out == nil {
 		out = drawable(c.env.stdout)
 	}
@@ -134,6 +135,8 @@ func (c *chat) run(ctx context.Context) error {
 		case errors.Is(err, errCleared):
 			again = false
 			continue
+		case fault.Code(err) == "IO_ERROR": // the terminal has gone
+			return err
 		case err == nil && strings.TrimSpace(text) == "":
 			continue
 		}
@@ -169,25 +172,31 @@ const (
 func (c *chat) read(ctx context.Context) (string, error) {
 	line, err := readLine(ctx, c.lines, prompt)
 	if err != nil {
-		return line, err
+		return "", err
 	}
-	if text, ok := strings.CutPrefix(line, block); ok {
-		for !strings.HasSuffix(text, block) {
-			if line, err = readLine(ctx, c.lines, promptGoesOn); err != nil {
-				return text, unfinished(err)
-			}
-			text += "\n" + line
+	mark := `\`
+	line, inBlock := strings.CutPrefix(line, block)
+	if inBlock {
+		mark = block
+	}
+	var text strings.Builder
+	for {
+		part, marked := strings.CutSuffix(line, mark)
+		text.WriteString(part)
+		if marked == inBlock { // a mark ends a block, and its absence lines that go on
+			break
 		}
-		return strings.Trim(strings.TrimSuffix(text, block), "\n"), nil
-	}
-	for strings.HasSuffix(line, `\`) {
-		next, err := readLine(ctx, c.lines, promptGoesOn)
-		if err != nil {
-			return line, unfinished(err)
+		if text.WriteByte('\n'); text.Len() > maxPromptBytes {
+			return "", fault.New("PROMPT_TOO_LONG", "a message of more than %d bytes", maxPromptBytes)
 		}
-		line = strings.TrimSuffix(line, `\`) + "\n" + next
+		if line, err = readLine(ctx, c.lines, promptGoesOn); err != nil {
+			return "", unfinished(err)
+		}
 	}
-	return line, nil
+	if inBlock {
+		return strings.Trim(text.String(), "\n"), nil
+	}
+	return text.String(), nil
 }
 
 // unfinished is what the end of the lines, or ctrl-C, means in the middle of a message.

@@ -114,9 +114,9 @@ type replay struct {
 
 func (r *replay) play(ctx context.Context, t *show.Trace, other func(id int32) string) error {
 	p := newPicture(r.env.stdout)
-	keyboard := drawable(r.env.stdin)
+	keys := keyboard(r.env.stdin)
 	switch {
-	case r.step && (p == nil || keyboard == nil):
+	case r.step && (p == nil || keys == nil):
 		return usagef("--step needs a terminal, to draw on and to type at")
 	case p == nil:
 		text := t.Text(other)
@@ -131,7 +131,7 @@ func (r *replay) play(ctx context.Context, t *show.Trace, other func(id int32) s
 	changes, stop := resized()
 	defer stop()
 	if r.step {
-		return stepThrough(ctx, t, other, p, keyboard, changes)
+		return stepThrough(ctx, t, other, p, keys, changes)
 	}
 	v := t.View(other)
 	for i, e := range t.Events {
@@ -145,12 +145,12 @@ func (r *replay) play(ctx context.Context, t *show.Trace, other func(id int32) s
 }
 
 // stepThrough goes from pass to pass as keys say. The terminal is raw meanwhile: a key need not be followed by Enter.
-func stepThrough(ctx context.Context, t *show.Trace, other func(id int32) string, p *picture, keyboard *os.File, changes <-chan os.Signal) error {
-	cooked, err := term.MakeRaw(int(keyboard.Fd()))
+func stepThrough(ctx context.Context, t *show.Trace, other func(id int32) string, p *picture, keys *os.File, changes <-chan os.Signal) error {
+	cooked, err := term.MakeRaw(int(keys.Fd()))
 	if err != nil {
 		return fault.New("IO_ERROR", "terminal: %w", err)
 	}
-	defer term.Restore(int(keyboard.Fd()), cooked)
+	defer term.Restore(int(keys.Fd()), cooked)
 	moves := make(chan int)
 	go func() {
 		defer func() {
@@ -158,7 +158,7 @@ func stepThrough(ctx context.Context, t *show.Trace, other func(id int32) string
 				moves <- 0
 			}
 		}()
-		readMoves(keyboard, moves)
+		readMoves(keys, moves)
 	}()
 	v, shown := t.View(other), 0
 	for to := 1; ; {
@@ -183,10 +183,10 @@ func stepThrough(ctx context.Context, t *show.Trace, other func(id int32) string
 }
 
 // readMoves turns keys into moves: 1, -1 to go back, 0 to end. It is left behind in a read when the replay ends.
-func readMoves(keyboard io.Reader, moves chan<- int) {
+func readMoves(from io.Reader, moves chan<- int) {
 	buffer := make([]byte, 64)
 	for {
-		n, err := keyboard.Read(buffer)
+		n, err := from.Read(buffer)
 		if err != nil {
 			n = copy(buffer, "q")
 		}

@@ -25,12 +25,20 @@ func newPicture(stream any) *picture {
 	return nil
 }
 
-// drawable returns a stream that is a terminal which moves its cursor as told; nil for any other.
-func drawable(stream any) *os.File {
-	if !terminal(stream) || os.Getenv("TERM") == "dumb" || !obeysEscapes(stream.(*os.File)) {
+// keyboard returns a stream that is a terminal with keys and a cursor; nil for any other.
+func keyboard(stream any) *os.File {
+	if !terminal(stream) || os.Getenv("TERM") == "dumb" {
 		return nil
 	}
 	return stream.(*os.File)
+}
+
+// drawable returns a stream that is a terminal which moves its cursor as told; nil for any other.
+func drawable(stream any) *os.File {
+	if file := keyboard(stream); file != nil && obeysEscapes(file) {
+		return file
+	}
+	return nil
 }
 
 // draw repaints. It does not fail: a picture is a courtesy, and a terminal that has gone must not end an answer.
