@@ -30,7 +30,7 @@ func newReplayCmd(env *environment) *cobra.Command {
 
 With --step each key shows the next pass, b or the left arrow the one before, q ends. A trace has all that it takes but for those of an older wf and of
 other programs, which have no texts: -m MODEL supplies them, else ids are shown. See docs/chat.md.`,
-		Example: `  wf replay trace.jsonl
+		Example: `  wf generate "What is the capital of France?" --trace passes.jsonl && wf replay passes.jsonl
   wf replay trace.jsonl --speed 0.5
   wf replay trace.jsonl --html trace.html   # one file that any browser plays, without wf and without the network`,
 		Args:              positional(cobra.ExactArgs(1)),
