@@ -1,6 +1,7 @@
 //go:build !purego
 
 #include "textflag.h"
+#include "ahead_amd64.h"
 
 // The layout of q6Block and q6Input.
 #define SCALES 256
@@ -143,6 +144,7 @@ TEXT ·unpackBlocksQ6(SB), NOSPLIT, $0-32
 	VPXOR Y12, Y12, Y12
 
 loop:
+	AHEAD256(SI)
 	HALF(0)
 	HALF(1)
 	SPREAD(0)

@@ -1,6 +1,7 @@
 //go:build !purego
 
 #include "textflag.h"
+#include "ahead_amd64.h"
 #include "eights_avx2_amd64.h"
 
 // BLOCK leaves in Y 8 partial sums of a block's 32 products. Y14 holds ones. |w| is at most 128 and |x| 127, so pairs of products fit
@@ -15,6 +16,7 @@
 
 // EIGHT adds 8 blocks to 8 lanes: LANES += float32(sums) * (d * dw), fused.
 #define EIGHT(LANES) \
+	AHEAD256(R8); \
 	BLOCK(0, Y0); \
 	BLOCK(1, Y1); \
 	BLOCK(2, Y2); \

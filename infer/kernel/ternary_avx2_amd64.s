@@ -142,6 +142,7 @@ run:
 	VPXOR Y9, Y9, Y9
 
 group:
+	PREFETCHT0 4096(SI) // see ahead_amd64.h
 	VMOVDQU 0(SI), Y0
 	VMOVDQU 32(SI), Y1
 	PLANE1(0)
