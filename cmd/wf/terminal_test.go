@@ -383,14 +383,20 @@ func TestReplayOnTerminal(t *testing.T) {
 
 // TestSignalsWhileTyping: the terminal is raw then, and must not stay so.
 func TestSignalsWhileTyping(t *testing.T) {
+	trace := filepath.Join(t.TempDir(), "trace.jsonl")
+	output(t, "generate", "-q", "--trace", trace, "What is the capital of France?")
 	for signal, status := range map[syscall.Signal]int{syscall.SIGTERM: 143, syscall.SIGINT: 130} {
-		w := startTerminal(t, 80, 24, nil, "chat")
-		w.waitPrompt()
-		w.send("half a li")
-		w.waitFor(">>> half a li")
-		if err := w.cmd.Process.Signal(signal); err != nil {
-			t.Fatal(err)
+		chat := startTerminal(t, 80, 24, nil, "chat")
+		chat.waitPrompt()
+		chat.send("half a li")
+		chat.waitFor(">>> half a li")
+		replay := startTerminal(t, 80, 24, nil, "replay", "--step", trace)
+		replay.waitMatch("^step 1, ")
+		for _, w := range []*onTerminal{chat, replay} {
+			if err := w.cmd.Process.Signal(signal); err != nil {
+				t.Fatal(err)
+			}
+			w.exit(status)
 		}
-		w.exit(status)
 	}
 }
