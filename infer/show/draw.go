@@ -27,8 +27,11 @@ type Row struct {
 //	weight       bold           normal         normal         dim
 //
 // Masks and what was given are dim. A line break is shown as \n and breaks the line; other control characters and bytes that are no text are
-// shown as Go writes them.
+// shown as Go writes them. Before the first event there is nothing to draw.
 func (v *View) Picture(width, height int, colour bool) []Row {
+	if v.events == 0 {
+		return nil
+	}
 	p := &painter{width: max(width-1, 2)}
 	cells := v.shown()
 	screen := max(width*height, 1) // cells that could fill it: nothing before two of those shows, and what is left out changes seldom

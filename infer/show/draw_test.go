@@ -50,6 +50,7 @@ func expectRows(t *testing.T, rows []Row, want ...string) {
 func TestPicture(t *testing.T) {
 	h, events, _ := sample()
 	v := NewView(h, textOf)
+	expectRows(t, v.Picture(80, 24, true))
 	v.Apply(events[0])
 	expectRows(t, v.Picture(80, 24, true), "\x1b[32;4mThe\x1b[m\x1b[36;4m cat\x1b[m\x1b[2m····\x1b[m", "\x1b[2mstep 1, block 0: +2, 2 tokens, 2.0/step\x1b[m")
 	expectRows(t, v.Picture(80, 24, false), "\x1b[1;4mThe\x1b[m\x1b[4m cat\x1b[m\x1b[2m····\x1b[m", "\x1b[2mstep 1, block 0: +2, 2 tokens, 2.0/step\x1b[m")
