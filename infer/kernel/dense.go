@@ -111,8 +111,8 @@ type denseJob struct {
 	restScales  []float32
 }
 
-// eights is in how many groups of eight rows of x meet four rows of weights at once. Four or more rows fill up a group, with zeros; fewer are
-// multiplied one by one.
+// eights is how many groups of eight rows x has that meet four rows of weights at once. Of the rows left, four or more make a group filled up
+// with zeros; fewer are multiplied one by one.
 func (j *denseJob) eights() int { return (j.n + 4) / 8 }
 
 // rest is how many rows are in no eight.

@@ -32,9 +32,9 @@ type q6Input struct {
 	sums [q6Subs]int16   // of each sub-block's q
 }
 
-// q6Eight is a block of eight rows of x for dotsQ6, laid out like q8Eight but four columns at a time, by sub-block. The 16 products of a sub-block end as two 16-bit sums,
-// of its even pairs of columns and of its odd ones, times the scale: less32 are -32 times the same sums of q, so that adding them makes codes
-// weights. The sums with weights are at most 8*32*127 and fit; on the way to them 16 bits may wrap.
+// q6Eight is a block of eight rows of x for dotsQ6, laid out like q8Eight but four columns at a time, by sub-block. The 16 products of a
+// sub-block end as two 16-bit sums, of its even pairs of columns and of its odd ones, times the scale: less32 are -32 times the same sums of q,
+// so that adding them makes codes weights. The sums with weights are at most 8*32*127 and fit; on the way to them 16 bits may wrap.
 type q6Eight [q6Subs]struct {
 	q      [4][8][4]int8
 	less32 [8][2]int16
