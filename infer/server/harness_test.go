@@ -84,6 +84,13 @@ func (b *buffer) String() string {
 	return b.b.String()
 }
 
+// forget drops what was written, and its memory.
+func (b *buffer) forget() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.b = bytes.Buffer{}
+}
+
 // house is a server that listens, with the demonstration model.
 type house struct {
 	*Server

@@ -376,10 +376,10 @@ func TestBoundedMetrics(t *testing.T) {
 		n = many
 	}
 	send(200)
-	h.log.b.Reset()
+	h.log.forget()
 	before := memory()
 	send(n)
-	h.log.b.Reset()
+	h.log.forget()
 	if after := memory(); after > before+4<<20 {
 		t.Errorf("R116: %d bytes stay", after-before)
 	}
@@ -512,9 +512,7 @@ func (s *soak) run(t *testing.T, clients int, length time.Duration, rude bool) *
 		})
 	}
 	wg.Wait()
-	s.log.mu.Lock()
-	s.log.b.Reset()
-	s.log.mu.Unlock()
+	s.log.forget()
 	all.rate = float64(s.engine.Metrics().NewTokens-before) / time.Since(began).Seconds()
 	return &all
 }
