@@ -14,10 +14,10 @@ import (
 type cost struct{ rows, cost int }
 
 // What a pass costs by its rows, and besides by the rows whose logits are wanted, in thousandths of a pass of 32 rows without logits. Measured on
-// the shape of BitNet-2B-4T with a head of Q6_K on AVX2; wf bench --synthetic bitnet-2b prints a machine's own beside it.
+// the shape of BitNet-2B-4T with a head of Q8_0 on AVX2, two threads; wf bench --synthetic bitnet-2b prints a machine's own beside it.
 var (
-	rowCosts   = []cost{{0, 0}, {1, 80}, {4, 139}, {8, 256}, {16, 506}, {32, 1000}}
-	logitCosts = []cost{{0, 0}, {1, 50}, {4, 89}, {8, 150}, {16, 204}, {32, 395}}
+	rowCosts   = []cost{{0, 0}, {1, 85}, {4, 125}, {8, 245}, {16, 498}, {32, 1000}}
+	logitCosts = []cost{{0, 0}, {1, 65}, {4, 130}, {8, 140}, {16, 236}, {32, 445}}
 )
 
 // PassCost is the table's cost of a pass.

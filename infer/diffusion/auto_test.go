@@ -1,6 +1,7 @@
 package diffusion
 
 import (
+	"math"
 	"slices"
 	"strings"
 	"testing"
@@ -52,6 +53,36 @@ func TestAutoChooses(t *testing.T) {
 			if text := auto.String(); !strings.HasPrefix(text, got.String()+": ") || strings.Count(text, ";") != 4 {
 				t.Errorf("the report is %q", text)
 			}
+		})
+	}
+}
+
+// TestAutoPays: by the table, an answer costs at most a tenth more than by the best of the choices, apart from the one block that each other choice
+// was tried with.
+func TestAutoPays(t *testing.T) {
+	for name, logits := range map[string]func([]float32, uint64){
+		"sure": always(map[int]float32{3: 30}), "unsure": always(map[int]float32{}), "of every kind": nil,
+	} {
+		t.Run(name, func(t *testing.T) {
+			costs := func(o Options) (total float64, blocks int) {
+				m := newStub(names.DialectFastDLLM, 32, 8)
+				m.logits, o.Context = logits, 512
+				recorded(t, m, iota32(7), o)
+				for _, p := range m.passes {
+					total += PassCost(p.rows, len(p.logits))
+				}
+				return total, (512 - 7) / 32
+			}
+			auto, blocks := costs(Options{Mode: "auto"})
+			best, trials := math.Inf(1), 0.0
+			for _, c := range newAuto(32, 8, false).Choices {
+				cost, _ := costs(Options{SubBlockSize: c.SubBlockSize, SubBlockCache: c.SubBlockCache})
+				best, trials = min(best, cost), trials+cost/float64(blocks)
+			}
+			if bound := 1.1*best + trials; auto > bound {
+				t.Errorf("auto costs %.0f, the best choice %.0f, a block of each %.0f", auto, best, trials)
+			}
+			t.Logf("auto costs %.0f, the best choice %.0f, a block of each %.0f", auto, best, trials)
 		})
 	}
 }
