@@ -210,3 +210,18 @@ func TestSplitPlan(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestSplitLimit: no part has too many tensors, and all of them together have.
+func TestSplitLimit(t *testing.T) {
+	f := &File{index: map[string]int{}}
+	for part := range 2 {
+		p := &File{}
+		for i := range maxTensors/2 + 1 {
+			p.Tensors = append(p.Tensors, TensorInfo{Name: fmt.Sprint(part, ".", i)})
+		}
+		f.parts = append(f.parts, p)
+	}
+	if err := f.gather(split{count: 2, tensors: maxTensors + 2}); fault.Code(err) != "GGUF_LIMIT_TENSORS" {
+		t.Errorf("error %v", err)
+	}
+}

@@ -103,6 +103,10 @@ func TestHostileTemplates(t *testing.T) {
 			refuses(t, source, "TEMPLATE_INVALID")
 		}
 	})
+	t.Run("R83 a filter or a test that is named while it runs, and does not exist", func(t *testing.T) {
+		refuses(t, "{{ ['x']|map('no_such_filter') | list }}", "TEMPLATE_ERROR")
+		refuses(t, "{{ ['x']|select('no_such_test') | list }}", "TEMPLATE_ERROR")
+	})
 	t.Run("R83 raise_exception", func(t *testing.T) {
 		_, err := render("{{ raise_exception('roles must\n alternate') }}", hello, true)
 		if fault.Code(err) != "TEMPLATE_ERROR" || !strings.Contains(err.Error(), `"roles must\n alternate"`) {
