@@ -202,9 +202,6 @@ func (r *tokenizerReader) addedToken() error {
 	if a.id < 0 {
 		return r.fail(missingKey, "an entry of added_tokens has no id")
 	}
-	if a.content == "" {
-		return r.fail("_EMPTY_TOKEN", "added token %d has no text", a.id)
-	}
 	r.added = append(r.added, a)
 	return nil
 }
