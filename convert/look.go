@@ -41,6 +41,9 @@ func look(ctx context.Context, ckpt *checkpoint.Checkpoint, inv *Inventory, c *C
 	return nil
 }
 
+// glance is how many weights are looked at first: they tell the kind of most tensors.
+const glance = 16 << 10
+
 type looker struct {
 	ckpt      *checkpoint.Checkpoint
 	config    *Config
@@ -101,6 +104,9 @@ func (l *looker) lookFloats(ctx context.Context, t *checkpoint.Tensor, p *piece,
 			return context.Cause(ctx)
 		}
 		n := min(chunk, total-done)
+		if done == 0 {
+			n = min(n, glance)
+		}
 		x, err := s.floats(t, from+done, n)
 		if err != nil {
 			return err

@@ -151,22 +151,30 @@ func (r *Recoding) pack(out, src []byte) {
 
 // AddHalves is Add of weights as a file holds them, two bytes each of F16 or BF16.
 func (a *AbsMean) AddHalves(t gguf.Type, raw []byte) {
-	le, values := binary.LittleEndian, valuesOf[t]()
-	const sign = 0x8000
-	at := func(word uint64) float64 { return float64(values[uint16(word)&^sign]) }
-	for ; len(raw) > 0 && a.n%8 != 0; raw = raw[2:] {
-		a.add(at(uint64(le.Uint16(raw))))
+	values := valuesOf[t]()
+	single := func(pairs []byte) {
+		for ; len(pairs) > 0; pairs = pairs[2:] {
+			a.add(float64(abs(values[binary.LittleEndian.Uint16(pairs)])))
+		}
 	}
-	s0, s1, s2, s3, s4, s5, s6, s7 := a.lanes[0], a.lanes[1], a.lanes[2], a.lanes[3], a.lanes[4], a.lanes[5], a.lanes[6], a.lanes[7] // in registers
+	lead := min(len(raw), 2*int(-a.n%8)) // up to a whole round of the lanes
+	single(raw[:lead])
+	raw = raw[lead:]
 	whole := len(raw) &^ 15
-	for i := 0; i < whole; i += 16 {
+	absSum(&a.lanes, t, raw[:whole])
+	a.n += uint64(whole / 2)
+	single(raw[whole:])
+}
+
+// absSumGeneric adds the magnitudes of groups of eight weights, one to a lane.
+func absSumGeneric(lanes *[8]float64, t gguf.Type, raw []byte) {
+	le, values := binary.LittleEndian, valuesOf[t]()
+	at := func(word uint64) float64 { return float64(values[word&0x7fff]) }                                          // without the sign
+	s0, s1, s2, s3, s4, s5, s6, s7 := lanes[0], lanes[1], lanes[2], lanes[3], lanes[4], lanes[5], lanes[6], lanes[7] // in registers
+	for i := 0; i < len(raw); i += 16 {
 		v, w := le.Uint64(raw[i:i+8]), le.Uint64(raw[i+8:i+16])
 		s0, s1, s2, s3 = s0+at(v), s1+at(v>>16), s2+at(v>>32), s3+at(v>>48)
 		s4, s5, s6, s7 = s4+at(w), s5+at(w>>16), s6+at(w>>32), s7+at(w>>48)
 	}
-	a.lanes = [8]float64{s0, s1, s2, s3, s4, s5, s6, s7}
-	a.n += uint64(whole / 2)
-	for raw = raw[whole:]; len(raw) > 0; raw = raw[2:] {
-		a.add(at(uint64(le.Uint16(raw))))
-	}
+	*lanes = [8]float64{s0, s1, s2, s3, s4, s5, s6, s7}
 }

@@ -104,3 +104,22 @@ func TestAddHalves(t *testing.T) {
 		}
 	}
 }
+
+// TestAbsSum holds the sum of this processor against the generic one: the order of additions is the same, so the bits are.
+func TestAbsSum(t *testing.T) {
+	rng := rand.New(rand.NewPCG(7, 8))
+	for _, typ := range []gguf.Type{gguf.F16, gguf.BF16} {
+		raw, _ := halves(typ, true)
+		for _, blocks := range []int{0, 1, 2, 3, 100, len(raw)/16 - 1} {
+			at := rng.IntN(16) // wherever in memory
+			part := append(make([]byte, at, at+len(raw)), raw[:16*blocks]...)[at:]
+			want := [8]float64{0.5, 0x1p-60, 3, 4, 5, 6, 7, 1e30}
+			got := want
+			absSumGeneric(&want, typ, part)
+			absSum(&got, typ, part)
+			if got != want {
+				t.Errorf("%v, %d blocks: %v, want %v", typ, blocks, got, want)
+			}
+		}
+	}
+}

@@ -16,6 +16,9 @@
 // All arithmetic is float32, as ggml's is, and every product is rounded before it is added (float32(a*b) + c), so that no compiler fuses
 // the two and every machine writes the same bytes.
 //
+// Weights of 16 bits are converted by tables of all their patterns (patterns.go). What still took most of a conversion's or a quantisation's time has AVX2
+// code, too: the mean of bfloat16 master weights, and the search of Q6_K. Generic Go defines their results, bit for bit.
+//
 // Layouts: ggml-common.h; arithmetic: ggml-quants.c (quantize_row_*_ref); I2_S: bitnet.cpp. FORMATS in docs/ has worked examples.
 package quant
 
