@@ -7,8 +7,8 @@
 //
 //	write, fsync(file), close, rename(temporary, NAME), fsync(DIR)
 //
-// Before the rename the old file is untouched, after it the new one is complete. The temporary name depends on NAME alone, so what a
-// killed run left behind is found and taken over by the next.
+// A large file is handed to the disk while it is written, so that fsync finds little to do. Before the rename the old file is untouched, after
+// it the new one is complete. The temporary name depends on NAME alone, so what a killed run left behind is found and taken over by the next.
 package disk
 
 import (
