@@ -25,7 +25,8 @@ func TestPictures(t *testing.T) {
 	for name, want := range map[string][]byte{
 		"performance/roofline.svg": drawRoofline(passes),
 		"performance/sweep.svg":    drawSweep(answers),
-		"performance.md":           withTable(t, withTable(t, page, "roofline.csv", passTable(passes)), "sweep.csv", sweepTable(answers)),
+		"performance.md": withTable(t, withTable(t, withTable(t, page, "roofline.csv", passTable(passes)), "goals of roofline.csv", goalTable(passes)),
+			"sweep.csv", sweepTable(answers)),
 	} {
 		if *update {
 			if err := os.WriteFile(docs+name, want, 0o644); err != nil {
@@ -92,14 +93,38 @@ func withTable(t *testing.T, page []byte, source, table string) []byte {
 func passTable(rows []record) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s, kernel %s, %s threads.\n\n", rows[0]["model"], rows[0]["kernel"], rows[0]["n_threads"])
-	b.WriteString("| test | ms | tokens/s | of the multiply-add peak | of the read bandwidth |\n| --- | ---: | ---: | ---: | ---: |\n")
+	b.WriteString("| test | ms | tokens/s | of the multiply-add peak | of the read bandwidth | cost | auto's cost |\n| --- | ---: | ---: | ---: | ---: | ---: | ---: |\n")
 	for _, r := range rows {
 		if r["n_tokens"] == "0" {
-			fmt.Fprintf(&b, "| %s | %.1f | | | |\n", r["test"], r.number("median_ms"))
+			fmt.Fprintf(&b, "| %s | %.1f | | | | | |\n", r["test"], r.number("median_ms"))
 			continue
 		}
-		fmt.Fprintf(&b, "| %s | %.1f | %.1f | %.0f %% | %.0f %% |\n", r["test"], r.number("median_ms"), r.number("median_ts"), 100*r.number("of_peak"), 100*r.number("of_read"))
+		cost := " | "
+		if r.number("cost") > 0 {
+			cost = fmt.Sprintf("%.0f | %.0f", r.number("cost"), r.number("auto_cost"))
+		}
+		fmt.Fprintf(&b, "| %s | %.1f | %.1f | %.0f %% | %.0f %% | %s |\n", r["test"], r.number("median_ms"), r.number("median_ts"), 100*r.number("of_peak"),
+			100*r.number("of_read"), cost)
 	}
+	return b.String()
+}
+
+// goalTable holds goals that follow from the passes against what was reached.
+func goalTable(rows []record) string {
+	of := func(test, column string) float64 {
+		i := slices.IndexFunc(rows, func(r record) bool { return r["test"] == test })
+		if i < 0 {
+			return math.NaN()
+		}
+		return rows[i].number(column)
+	}
+	ms := func(test string) float64 { return of(test, "median_ms") }
+	var b strings.Builder
+	b.WriteString("| goal | reached |\n| --- | ---: |\n")
+	fmt.Fprintf(&b, "| tg: at least 90 %% of what the read bandwidth allows | %.0f %% |\n", 100*of("tg32", "of_read"))
+	fmt.Fprintf(&b, "| head32: at most 20 %% of a block step | %.0f %% |\n", 100*ms("head32")/ms("step32"))
+	fmt.Fprintf(&b, "| greedy decoding: more than 61 tokens/s | %.0f |\n", of("greedy32", "median_ts"))
+	fmt.Fprintf(&b, "| a sub-block step: at most 0.45 of a block step | %.2f |\n", ms("step8")/ms("step32"))
 	return b.String()
 }
 
