@@ -50,6 +50,8 @@ func TestSafetensorsRefused(t *testing.T) {
 		{"R55 bad escape", "ST_BAD_HEADER", st(one("w", `\x41`), four...)},
 		{"R55 bad hexadecimal", "ST_BAD_HEADER", st(one("w", `\u00g1`), four...)},
 		{"R55 control character", "ST_BAD_HEADER", st(one("w", "\n"), four...)},
+		{"R55 a tensor that is no object", "ST_BAD_HEADER", st(one(`{"dtype`, `["dtype`), four...)},
+		{"R55 metadata that is no object", "ST_BAD_METADATA", st(`{"__metadata__":["a":"b"}}`)},
 		{"R55 not JSON", "ST_BAD_HEADER", st("hello")},
 		{"R55 null", "ST_BAD_HEADER", st("null")},
 		{"R55 array", "ST_BAD_HEADER", st("[]")},
