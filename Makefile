@@ -70,11 +70,11 @@ fuzz: ## every fuzz target for FUZZTIME, and then again with a bug before it tha
 	@set -e; for p in $$($(GO) list ./...); do targets=$$($(GO) test -list '^Fuzz' $$p); \
 	  for f in $$(echo "$$targets" | grep '^Fuzz'); do \
 	    echo "== $$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x $$p; done; done
-	WF_PLANT=$(FUZZTIME) $(GO) test ./guarantees -run TestPlantedBugs -count 1 -v -timeout 60m
+	WF_PLANT=$(FUZZTIME) $(GO) test ./cmd/guarantees -run TestPlantedBugs -count 1 -v -timeout 60m
 
 MUTATE ?= 10
 mutate: ## remove MUTATE validations in turn, drawn by SEED or at random: a test must notice each
-	WF_MUTATE=$(MUTATE) WF_SEED=$(SEED) $(GO) test ./guarantees -run TestMutants -count 1 -v -timeout 120m
+	WF_MUTATE=$(MUTATE) WF_SEED=$(SEED) $(GO) test ./cmd/guarantees -run TestMutants -count 1 -v -timeout 120m
 
 INTEROP ?= $(or $(TMPDIR),/tmp)/wf-interop
 interop: ## gguf-py, @huggingface/gguf, gguf-parser-go and llama.cpp read and run what wf writes (needs Python, Node and npm, which fetch them; minutes)
