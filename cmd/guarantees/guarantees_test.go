@@ -3,4 +3,4 @@
 package guarantees
 
 // root is the module's.
-const root = ".."
+const root = "../.."
