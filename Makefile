@@ -23,7 +23,7 @@ purego: ## the tests without assembly
 	WF_TEST_SLOWNESS=5 $(GO) test -tags purego ./gguf/... ./quant/... ./infer ./infer/kernel ./infer/tokenizer/... ./infer/diffusion ./infer/synthetic ./infer/tiny
 
 arm64: ## kernels and unit tests of arm64 under emulation (needs qemu-user)
-	WF_TEST_SLOWNESS=20 GOARCH=arm64 $(GO) test -short -exec qemu-aarch64 -skip /R35 ./gguf ./gguf/checked ./gguf/fault ./quant ./infer/kernel ./infer/tokenizer ./infer/diffusion ./infer ./infer/tiny
+	WF_TEST_SLOWNESS=20 WF_TEST_EXEC=qemu-aarch64 GOARCH=arm64 $(GO) test -short -exec qemu-aarch64 -skip /R35 ./gguf ./gguf/checked ./gguf/fault ./quant ./infer/kernel ./infer/tokenizer ./infer/diffusion ./infer ./infer/tiny
 
 bench: ## benchmarks of every room that has some
 	$(GO) test -run '^$$' -bench . -benchmem ./...

@@ -92,7 +92,7 @@ func TestGoldenSet(t *testing.T) {
 }
 
 // TestGoldenSetOnOtherKernels runs TestGoldenSet with every other kernel of this processor, each in a process that does not see the features of the
-// better ones.
+// better ones. WF_TEST_EXEC starts the process where this one is emulated, as -exec does for go test.
 func TestGoldenSetOnOtherKernels(t *testing.T) {
 	hide := map[string]string{ // what GODEBUG has to say
 		"avxvnni": "cpu.avx512vnni=off",
@@ -111,7 +111,8 @@ func TestGoldenSetOnOtherKernels(t *testing.T) {
 	}
 	for _, name := range others {
 		t.Run(name, func(t *testing.T) {
-			cmd := exec.Command(os.Args[0], "-test.run", "^TestGoldenSet$", "-test.v")
+			args := append(strings.Fields(os.Getenv("WF_TEST_EXEC")), os.Args[0], "-test.run", "^TestGoldenSet$", "-test.v", fmt.Sprint("-test.short=", testing.Short()))
+			cmd := exec.Command(args[0], args[1:]...)
 			cmd.Env = append(os.Environ(), "GODEBUG="+hide[name])
 			out, err := cmd.CombinedOutput()
 			if err != nil || !strings.Contains(string(out), "kernel_"+name+",") {
