@@ -3,11 +3,8 @@ package main
 import (
 	"fmt"
 	"go/ast"
-	"go/parser"
 	"go/token"
-	"io/fs"
 	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -60,34 +57,19 @@ func TestR168(t *testing.T) {
 			t.Fatal(err)
 		}
 		valueless := strings.Split(string(list), "\n")
-		err = filepath.WalkDir("../..", func(path string, d fs.DirEntry, err error) error {
-			if err != nil || d.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
-				return err
+		inspectSource(t, func(set *token.FileSet, _ string, n ast.Node) {
+			call, ok := n.(*ast.CallExpr)
+			if !ok {
+				return
 			}
-			set := token.NewFileSet()
-			file, err := parser.ParseFile(set, path, nil, parser.SkipObjectResolution)
-			if err != nil {
-				return err
+			for i := range len(call.Args) - 1 {
+				code, text := constant(call.Args[i]), constant(call.Args[i+1])
+				if isCode.MatchString(code) && !notCodes.MatchString(code) && !isCode.MatchString(text) && text != "" && !strings.Contains(text, "%") && len(call.Args) == i+2 &&
+					!slices.Contains(valueless, text) {
+					t.Errorf("%s: %q shows no value; if there is none, list it in testdata/valueless.txt", set.Position(call.Pos()), text)
+				}
 			}
-			ast.Inspect(file, func(n ast.Node) bool {
-				call, ok := n.(*ast.CallExpr)
-				if !ok {
-					return true
-				}
-				for i := range len(call.Args) - 1 {
-					code, text := constant(call.Args[i]), constant(call.Args[i+1])
-					if isCode.MatchString(code) && !notCodes.MatchString(code) && !isCode.MatchString(text) && text != "" && !strings.Contains(text, "%") && len(call.Args) == i+2 &&
-						!slices.Contains(valueless, text) {
-						t.Errorf("%s: %q shows no value; if there is none, list it in testdata/valueless.txt", set.Position(call.Pos()), text)
-					}
-				}
-				return true
-			})
-			return nil
 		})
-		if err != nil {
-			t.Fatal(err)
-		}
 	})
 }
 
